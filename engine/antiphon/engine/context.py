@@ -1,0 +1,375 @@
+"""What a subagent is lent while it works: frames, budget, a place for records; and the attempts it makes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from copy import deepcopy
+from functools import lru_cache
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from antiphon.engine.amount import NOTHING, Amount
+from antiphon.engine.call import AttemptSort, Call, Record
+from antiphon.engine.errors import RETRYABLE, InfrastructureError
+from antiphon.engine.output import strict_json
+from antiphon.engine.retry import RetryPolicy
+from antiphon.tracing.log import Json
+
+if TYPE_CHECKING:
+    from antiphon.engine.account import Overdraft
+    from antiphon.engine.admission import Admission, Permit
+    from antiphon.engine.branch import Branch
+    from antiphon.engine.budget import Budget
+    from antiphon.engine.carve import Carve, Hold
+    from antiphon.engine.run import Run
+
+T = TypeVar("T")
+_ONE_AGENT = Amount(agent_calls=1)
+
+
+class RecordSink:
+    """The records of one call; they become part of the run when the call's outcome does, all or none."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self) -> None:
+        self._records: list[Json] = []
+
+    def add(self, record: Record) -> None:
+        """Add one record, as it is now. Raises `SchemaMismatch` when JSON cannot hold it."""
+        self._records.append(json.loads(strict_json(record.to_json())))
+
+    def clear(self) -> None:
+        """Drop the records: the call ends without them."""
+        self._records.clear()
+
+    def to_json(self) -> list[Json]:
+        """The records' contents, in the order they were added."""
+        return list(self._records)
+
+
+_PATIENCE = RetryPolicy()
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, InfrastructureError) and error.category in RETRYABLE
+
+
+class CallContext:
+    """What a subagent is lent while it works: its frames, its budget, a place for records. Nothing of a sibling.
+
+    Attributes:
+        path: the call's place in the call tree.
+        about, covers: as in the call.
+        records: where claims, evidence and coverage go.
+        missing: what a completion criterion said was still missing, or None on the first round.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_attempts",
+        "_began",
+        "_branch",
+        "_frames",
+        "_lent",
+        "_sort",
+        "_spent",
+        "_waiting_since",
+        "about",
+        "carve",
+        "covers",
+        "missing",
+        "own",
+        "path",
+        "records",
+        "span",
+        "stood_back",
+        "waited_seconds",
+    )
+
+    def __init__(
+        self, branch: Branch, path: str, call: Call, frames: tuple[Json, ...], carve: Carve, span: str
+    ) -> None:
+        self._branch, self.carve = branch, carve
+        self._sort = call.sort
+        self._attempts = 0
+        self._asked = 0
+        self._spent = NOTHING
+        self._began = 0.0
+        self._waiting_since: float | None = None
+        self.own = NOTHING
+        self.path, self.span = path, span
+        self._frames, self._lent = frames, False
+        self.about, self.covers = call.about, call.covers
+        self.records = RecordSink()
+        self.missing: str | None = None
+        self.stood_back = False
+        self.waited_seconds = 0.0
+
+    @property
+    def frames(self) -> tuple[Json, ...]:
+        """The frames from the root to this call, in order; a copy, so that no subagent changes what others see."""
+        if not self._lent:
+            self._frames, self._lent = deepcopy(self._frames), True
+        return self._frames
+
+    @property
+    def winding_down(self) -> bool:
+        """True once the budget asked this agent to hand back what it has: all that is left is what its floor holds."""
+        return self.carve.winding_down or self.carve.on_floor
+
+    @property
+    def spent(self) -> Amount:
+        """What this call's attempts have cost so far."""
+        return self._spent
+
+    def attempt(self, worst_case: Amount | None = None, *, sort: AttemptSort = "model", name: str = "") -> Attempt:
+        """One try at something that costs; reserve its worst case, send, settle.
+
+        ``async with ctx.attempt(Amount(usd="0.01")) as a: ...; a.settle(Amount(usd="0.004"))``. Counts as one model
+        call (or tool call) besides what is named. Left without `settle`, it is charged whole, marked estimated.
+
+        Raises on entry: `BudgetRefused` when it can never fit, `WindDown` when it must do without.
+        """
+        return Attempt(self, _counted(worst_case or Amount(), sort), sort, name)
+
+    async def send(
+        self,
+        worst_case: Amount,
+        request: Callable[[Attempt], Awaitable[T]],
+        *,
+        sort: AttemptSort = "model",
+        name: str = "",
+        policy: RetryPolicy = _PATIENCE,
+    ) -> T:
+        """Attempts at one request, until one works: each is reserved anew, and settled or charged by itself.
+
+        Tried again are failures of the infrastructure that may pass (rate, overloaded, timeout, network), after the
+        seconds that the other side asked for; never a task's failure, never cancellation.
+
+        Args:
+            worst_case: of one attempt.
+            request: sends it once, and settles the attempt it is given.
+            sort: what is called.
+            name: which one.
+            policy: how often and how long to try.
+
+        Raises:
+            InfrastructureError: the last failure, when the policy gave up.
+        """
+
+        async def once() -> T:
+            async with self.attempt(worst_case, sort=sort, name=name) as attempt:
+                return await request(attempt)
+
+        return await policy.run(once, retryable=_may_pass, on_retry=self._tell_retry, key=self.path)
+
+    def _tell_retry(self, error: Exception, seconds: float) -> None:
+        self.note(f"{error}; trying again in {seconds:.3g} s")
+
+    @property
+    def run(self) -> Run:
+        """The run that this call is part of."""
+        return self._branch.run
+
+    @property
+    def depth(self) -> int:
+        """How many branches are above this call."""
+        return self._branch.depth
+
+    @property
+    def budget(self) -> Budget:
+        """The run's budget."""
+        return self._branch.run.budget
+
+    def attempt_begins(self) -> int:
+        """Count one more attempt; its number, from 1."""
+        self._attempts += 1
+        return self._attempts
+
+    def attempt_cost(self, spent: Amount) -> None:
+        """Count what an attempt cost."""
+        self._spent = self._spent + spent
+
+    @property
+    def active_seconds(self) -> float:
+        """How long this call has worked: time since it began, less what it waited for budget and permits."""
+        now = self._branch.run.clock()
+        waiting = now - self._waiting_since if self._waiting_since is not None else 0.0
+        return now - self._began - self.waited_seconds - waiting
+
+    def begin(self) -> None:
+        """Start the clock of active seconds."""
+        self._began = self._branch.run.clock()
+
+    def finish(self) -> None:
+        """Stop the clock; what it shows is this call's own cost."""
+        self.own = Amount(agent_seconds=max(0.0, self.active_seconds))
+
+    def waits_for(self, what: str) -> None:
+        """From now on this call waits for `what`: the budget, a permit or a person."""
+        self._branch.run.waits[self.path] = what
+        if self._waiting_since is None:
+            self._waiting_since = self._branch.run.clock()
+
+    def wait_ends(self) -> None:
+        """The wait is over."""
+        if self._waiting_since is not None:
+            self._branch.run.waits.pop(self.path, None)
+            self.waited_seconds += self._branch.run.clock() - self._waiting_since
+            self._waiting_since = None
+
+    async def ask(self, question: str) -> bool:
+        """A person's yes or no; see `Run.answer`. While it waits, the call is neither active nor in flight."""
+        self._asked += 1
+        place = self.path if self._asked == 1 else f"{self.path}#{self._asked}"
+        run = self._branch.run
+        self.waits_for("an answer")
+        run.land(self._sort)
+        try:
+            return await run.answer(place, question)
+        finally:
+            run.take_off(self._sort)
+            self.wait_ends()
+
+    @property
+    def has_begun_nothing(self) -> bool:
+        """Whether the run is to pause soon and this call has sent nothing yet: it need not begin any more.
+
+        A pause for want of money lets whoever has its floor go on: it is paid for already.
+        """
+        run = self._branch.run
+        return not self._attempts and run.mode != "running" and run.pause_cause != "budget"
+
+    async def stand_back(self) -> None:
+        """Let a pause go on without this call, and wait to be cancelled by it."""
+        run = self._branch.run
+        self.stood_back = True
+        self.carve.never_began(self.carve.floor.common(_ONE_AGENT).pairs)
+        run.land(self._sort)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            run.take_off(self._sort)
+
+    def overdrawn(self, overdrafts: Iterable[Overdraft]) -> None:
+        """Record what this call cost beyond a limit."""
+        self._branch.run.overdrawn(self.path, overdrafts)
+
+    def note(self, text: str) -> None:
+        """Put a line in the run's log."""
+        self._branch.run.log.enqueue("note", self.path, {"text": text[:10_000]})
+
+
+_ONE: dict[AttemptSort, Amount] = {
+    "model": Amount(model_calls=1),
+    "tool": Amount(tool_calls=1),
+    "process": Amount(tool_calls=1),
+}
+
+
+@lru_cache(maxsize=1024)
+def _counted(amount: Amount, sort: AttemptSort) -> Amount:
+    counted = amount.count("model_calls" if sort == "model" else "tool_calls")
+    return amount if counted else amount + _ONE[sort]
+
+
+class Attempt:
+    """One reserved try. An async context manager; see `CallContext.attempt`."""
+
+    __slots__ = (
+        "_actual",
+        "_context",
+        "_hold",
+        "_name",
+        "_number",
+        "_permit",
+        "_released",
+        "_sort",
+        "_usage",
+        "_worst",
+    )
+
+    def __init__(self, context: CallContext, worst: Amount, sort: AttemptSort, name: str) -> None:
+        self._context, self._worst, self._name = context, worst, name
+        self._sort: AttemptSort = sort
+        self._actual: Amount | None = None
+        self._released = False
+        self._usage: dict[str, Json] = {}
+        self._number = 0
+        self._hold: Hold | None = None
+        self._permit: Permit | None = None
+
+    def settle(self, actual: Amount | None = None, **usage: Json) -> None:
+        """Say what it really cost; without an amount, that it cost the worst case. `usage` goes to the span."""
+        self._actual = self._worst if actual is None else _counted(actual, self._sort)
+        self._usage = usage
+
+    def not_billed(self) -> None:
+        """Say that it is known to have cost nothing."""
+        self._released = True
+
+    async def __aenter__(self) -> Attempt:
+        context, run = self._context, self._context.run
+        entered = False
+        context.waits_for("the budget")
+        try:
+            self._hold = await context.carve.reserve(self._worst)
+            context.waits_for("a process" if self._sort == "process" else "a permit")
+            await self._enter(run.processes if self._sort == "process" else run.admission)
+            context.wait_ends()
+            if context.has_begun_nothing:
+                await self._withdraw()
+                await context.stand_back()
+            self._number = context.attempt_begins()
+            await run.attempt_started(context, self._number, self._sort, self._name, self._worst)
+            entered = True
+        finally:
+            context.wait_ends()
+            if not entered:
+                await self._withdraw()
+        return self
+
+    async def _enter(self, admission: Admission) -> None:
+        permit = admission.permit(self._context.depth)
+        await permit.__aenter__()
+        self._permit = permit
+
+    async def _withdraw(self) -> None:
+        """Nothing was sent: give back what was had already."""
+        hold, permit, self._hold, self._permit = self._hold, self._permit, None, None
+        if hold is not None:
+            self._context.budget.release(hold)
+        if permit is not None:
+            await permit.__aexit__(None, None, None)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        context, run, hold, permit = self._context, self._context.run, self._hold, self._permit
+        assert hold is not None
+        assert permit is not None
+        overdrafts: tuple[Overdraft, ...] = ()
+        if self._released or _known_not_billed(error, self._actual):
+            spent = NOTHING
+            run.budget.release(hold)
+        elif self._actual is not None:
+            spent = self._actual
+            overdrafts = run.budget.settle(hold, spent)
+        else:
+            spent = self._worst
+            overdrafts = run.budget.estimate(hold)
+        estimated = self._actual is None and bool(spent)
+        context.attempt_cost(spent)
+        try:
+            run.attempt_ended(context, self._number, spent, estimated, error, self._usage)
+            run.overdrawn(context.path, overdrafts)
+        finally:
+            await permit.__aexit__(kind, error, trace)
+
+
+def _known_not_billed(error: BaseException | None, actual: Amount | None) -> bool:
+    return actual is None and isinstance(error, InfrastructureError) and not error.billed

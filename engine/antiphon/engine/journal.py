@@ -1,0 +1,329 @@
+"""The journal: the log read for what need not be performed again (DESIGN §5.3, §5.4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.engine.amount import NOTHING, Amount
+from antiphon.tracing.log import Event, Json
+
+_ONE_AGENT = Amount(agent_calls=1)
+_NEVER_REPLAYED = frozenset({"cancelled", "skipped"})
+
+
+@dataclass(slots=True)
+class Durable:
+    """An outcome that is in the log.
+
+    Attributes:
+        path: where it was performed.
+        place: where it stands: elsewhere, once a resume has rebound it.
+        hash: of what its call could see.
+        seq, at, data: of the event that recorded it.
+        cost: what was spent on it, attempts that were cut off before it included.
+        used: whether this attempt of the run has taken it.
+    """
+
+    path: str
+    place: str
+    hash: str
+    seq: int
+    at: float
+    data: dict[str, Any]
+    cost: Amount = NOTHING
+    used: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The outcome's kind."""
+        return str(self.data["kind"])
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A call that was started and has no outcome: the process ended while it was being performed."""
+
+    path: str
+    hash: str
+    name: str
+    sort: str
+
+
+@dataclass(slots=True)
+class Placed:
+    """What stood at a place when an attempt of the run left it."""
+
+    path: str
+    attempt: int
+    durable: Durable
+
+
+@dataclass(slots=True)
+class SeenBranch:
+    """A branch that an attempt of the run began, for its part in the census."""
+
+    path: str
+    attempt: int
+    phase: str
+    construct: str
+    kind: str = ""
+    census: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(slots=True)
+class StateSet:
+    """A value that was put into the run's own state."""
+
+    path: str
+    attempt: int
+    key: str
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What stood below a place, for whoever takes it as it is."""
+
+    placed: list[Placed]
+    branches: list[SeenBranch]
+    states: list[StateSet]
+
+
+@dataclass(slots=True)
+class Journal:
+    """What earlier attempts of the same run left behind; empty for a new run.
+
+    Attributes:
+        attempts: how often the run was started before.
+        opened: data of the ``run.opened`` event, or None.
+        opened_at: when that was, unix seconds.
+        in_flight: calls open at the end, by path.
+        open_attempts: while reading, attempts with no end yet, by (path, number): the worst case reserved.
+        decisions: recorded choices by (path, decision, ordinal).
+        spent: what the whole run has spent, open attempts at their worst case.
+        estimated: the part of `spent` that was in flight at some stop.
+        top_ups: what was added to the run's limits, in order.
+    """
+
+    attempts: int = 0
+    opened: dict[str, Any] | None = None
+    opened_at: float = 0.0
+    in_flight: dict[str, InFlight] = field(default_factory=dict[str, InFlight])
+    open_attempts: dict[tuple[str, int], Amount] = field(default_factory=dict[tuple[str, int], Amount])
+    decisions: dict[tuple[str, str, int], Any] = field(default_factory=dict[tuple[str, str, int], Any])
+    spent: Amount = field(default_factory=Amount)
+    estimated: Amount = field(default_factory=Amount)
+    top_ups: list[Amount] = field(default_factory=list[Amount])
+    _cut: dict[str, InFlight] = field(default_factory=dict[str, InFlight])
+    _decided_in: dict[tuple[str, str, int], int] = field(default_factory=dict[tuple[str, str, int], int])
+    _by_place: dict[tuple[str, str], Durable] = field(default_factory=dict[tuple[str, str], Durable])
+    _by_hash: dict[str, deque[Durable]] = field(default_factory=lambda: defaultdict(deque))
+    _by_seq: dict[int, Durable] = field(default_factory=dict[int, Durable])
+    _placed: dict[str, Placed] = field(default_factory=dict[str, Placed])
+    _branches: dict[str, SeenBranch] = field(default_factory=dict[str, SeenBranch])
+    _states: list[StateSet] = field(default_factory=list[StateSet])
+    _costs: dict[str, Amount] = field(default_factory=dict[str, Amount])
+    _open_costs: dict[str, Amount] = field(default_factory=dict[str, Amount])
+
+    def find(self, path: str, hash: str) -> Durable | None:
+        """The outcome recorded at this place for this content, else an unused one of the same content elsewhere."""
+        durable = self._by_place.get((path, hash))
+        if durable is not None and not durable.used:
+            return durable
+        others = self._by_hash.get(hash)
+        while others and others[0].used:
+            others.popleft()
+        return others[0] if others else None
+
+    def take_interrupted(self, path: str, hash: str) -> bool:
+        """Whether a call of this content was begun, here or elsewhere, and then cut off; says so once."""
+        for cut in (self.in_flight, self._cut):
+            at_place = cut.get(path)
+            found = at_place if at_place is not None and at_place.hash == hash else None
+            found = found or next((flying for flying in cut.values() if flying.hash == hash), None)
+            if found is not None:
+                del cut[found.path]
+                return True
+        return False
+
+    def left_below(self, path: str, decision: str, children: frozenset[str] | None) -> Left:
+        """What the attempt that made a decision at `path`, or a later one, left below it, cancelled calls included.
+
+        Args:
+            path: where the decision was made.
+            decision: its name.
+            children: only what is at or below these path segments; None for all.
+        """
+        since, prefix = self._decided_in.get((path, decision, 0), 0), path + "/"
+
+        def is_meant(left: Placed | SeenBranch | StateSet) -> bool:
+            if left.attempt < since or not left.path.startswith(prefix):
+                return False
+            return children is None or left.path[len(prefix) :].split("/", 1)[0] in children
+
+        def is_its_own(left: StateSet) -> bool:
+            return children is None and left.attempt >= since and left.path == path
+
+        placed = sorted(filter(is_meant, self._placed.values()), key=lambda placed: placed.durable.seq)
+        branches = list(filter(is_meant, self._branches.values()))
+        return Left(placed, branches, [state for state in self._states if is_its_own(state) or is_meant(state)])
+
+    def take_cost(self, path: str) -> Amount:
+        """What was spent at `path` on attempts that were cut off and led to no outcome; a second call gives nothing."""
+        return self._open_costs.pop(path, NOTHING)
+
+    def cost(self, path: str) -> Amount:
+        """What the run has spent at `path` in all."""
+        return self._costs.get(path, NOTHING)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def readers(self) -> Mapping[str, Callable[[Event], None]]:
+        """What takes in the events of each kind that matters here."""
+        return {
+            "run.opened": self._opened,
+            "run.started": self._started,
+            "branch.started": self._branch_started,
+            "branch.ended": self._branch_ended,
+            "call.started": self._call_started,
+            "call.ended": self._call_ended,
+            "call.reused": self._call_reused,
+            "attempt.started": self._attempt_started,
+            "attempt.ended": self._attempt_ended,
+            "decision": self._decision,
+            "adopted": self._adopted,
+            "state": self._state,
+            "budget": self._budget,
+        }
+
+    def charge_open_attempts(self) -> None:
+        """What was in flight at a stop may still be billed: its worst case counts as spent."""
+        for (path, _), reserved in self.open_attempts.items():
+            self._charge(path, reserved)
+            self.estimated = self.estimated + reserved
+        self.open_attempts.clear()
+
+    def _charge(self, path: str, amount: Amount) -> None:
+        self._costs[path] = self._costs.get(path, NOTHING) + amount
+        self._open_costs[path] = self._open_costs.get(path, NOTHING) + amount
+        self.spent = self.spent + amount
+
+    def _take_back(self, path: str, amount: Amount) -> None:
+        """A pause came before the call began: what its admission cost is not spent."""
+        self._costs[path] = self._costs.get(path, NOTHING).beyond(amount)
+        self._open_costs[path] = self._open_costs.get(path, NOTHING).beyond(amount)
+        self.spent = self.spent.beyond(amount)
+
+    def _opened(self, event: Event) -> None:
+        self.opened, self.opened_at = event.data, event.at
+
+    def _started(self, event: Event) -> None:
+        self.attempts += 1
+        self.charge_open_attempts()
+
+    def _branch_started(self, event: Event) -> None:
+        phase, construct = str(event.data.get("phase", "")), str(event.data["construct"])
+        self._branches[event.path] = SeenBranch(event.path, self.attempts, phase, construct)
+
+    def _branch_ended(self, event: Event) -> None:
+        seen = self._branches.get(event.path)
+        if seen is not None:
+            seen.kind = str(event.data["kind"])
+            census = event.data.get("census")
+            given = census.items() if isinstance(census, dict) else ()
+            seen.census = {what: count for what, count in given if isinstance(count, int)}
+
+    def _call_started(self, event: Event) -> None:
+        data = event.data
+        self.in_flight[event.path] = InFlight(event.path, str(data["hash"]), str(data["name"]), str(data["call"]))
+        if data["call"] == "agent":
+            self._charge(event.path, _ONE_AGENT)
+
+    def _call_ended(self, event: Event) -> None:
+        flying = self.in_flight.pop(event.path, None)
+        own = event.data.get("own")
+        if own:
+            self._charge(event.path, _amount(own))
+        if event.data.get("began") is False and flying is not None and flying.sort == "agent":
+            self._take_back(event.path, _ONE_AGENT)
+        durable = Durable(event.path, event.path, str(event.data["hash"]), event.seq, event.at, event.data)
+        self._placed[event.path] = Placed(event.path, self.attempts, durable)
+        if durable.kind not in _NEVER_REPLAYED:
+            self._cut.pop(event.path, None)
+            self._keep(durable)
+        elif flying is not None:
+            self._cut[event.path] = flying
+
+    def _keep(self, durable: Durable) -> None:
+        durable.cost = self.take_cost(durable.path)
+        replaced = self._by_place.get((durable.path, durable.hash))
+        if replaced is not None:
+            replaced.used = True
+            durable.cost = durable.cost + replaced.cost
+        self._by_place[durable.path, durable.hash] = durable
+        self._by_hash[durable.hash].append(durable)
+        self._by_seq[durable.seq] = durable
+
+    def _call_reused(self, event: Event) -> None:
+        """A rebinding of an earlier resume holds from then on: the outcome stands at its new place alone."""
+        seq = event.data["seq"]
+        assert isinstance(seq, int)
+        source = self._by_seq[seq]
+        if self._by_place.get((source.place, source.hash)) is source:
+            del self._by_place[source.place, source.hash]
+        source.place = event.path
+        self._by_place[event.path, source.hash] = source
+        self._placed[event.path] = Placed(event.path, self.attempts, source)
+
+    def _attempt_started(self, event: Event) -> None:
+        self.open_attempts[event.path, _number(event, "attempt")] = _amount(event.data["reserved"])
+
+    def _attempt_ended(self, event: Event) -> None:
+        self.open_attempts.pop((event.path, _number(event, "attempt")), None)
+        self._charge(event.path, _amount(event.data["spent"]))
+
+    def _decision(self, event: Event) -> None:
+        key = event.path, str(event.data["decision"]), _number(event, "ordinal")
+        self.decisions[key] = event.data["value"]
+        self._decided_in[key] = self.attempts
+
+    def _state(self, event: Event) -> None:
+        self._states.append(StateSet(event.path, self.attempts, str(event.data["key"]), event.data["value"]))
+
+    def _adopted(self, event: Event) -> None:
+        """A resume took what was left as it was: it stands there in this attempt too."""
+        given = event.data.get("children")
+        children = frozenset(map(str, given)) if isinstance(given, list) else None
+        left = self.left_below(event.path, str(event.data["decision"]), children)
+        kept: list[Placed | SeenBranch | StateSet] = [*left.placed, *left.branches, *left.states]
+        for one in kept:
+            one.attempt = self.attempts
+
+    def _budget(self, event: Event) -> None:
+        if "top_up" in event.data:
+            self.top_ups.append(_amount(event.data["top_up"]))
+
+
+def read_journal(events: Iterable[Event]) -> Journal:
+    """Read the log's history. Costs of calls that never ended are what their attempts reserved."""
+    journal = Journal()
+    readers = journal.readers()
+    for event in events:
+        reader = readers.get(event.kind)
+        if reader is not None:
+            reader(event)
+    journal.charge_open_attempts()
+    return journal
+
+
+def _amount(given: Json) -> Amount:
+    return Amount.from_json(given) if isinstance(given, dict) else NOTHING
+
+
+def _number(event: Event, name: str) -> int:
+    number = event.data[name]
+    assert isinstance(number, int)
+    return number
