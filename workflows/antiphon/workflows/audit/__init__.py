@@ -1,0 +1,21 @@
+"""The audit: what there is to look at, who looks at it, and how their output is read."""
+
+from antiphon.workflows.audit.analysers import Analyser, analysers
+from antiphon.workflows.audit.shards import Check, Plan, Shard, plan
+from antiphon.workflows.audit.sources import Sources
+from antiphon.workflows.audit.survey import File, Omission, PathMissing, Survey, survey
+
+__all__ = [
+    "Analyser",
+    "Check",
+    "File",
+    "Omission",
+    "PathMissing",
+    "Plan",
+    "Shard",
+    "Sources",
+    "Survey",
+    "analysers",
+    "plan",
+    "survey",
+]

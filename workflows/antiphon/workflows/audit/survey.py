@@ -1,0 +1,250 @@
+"""Looks at a tree before anything is run: which files there are, and which nobody will be able to look at.
+
+Every entry of the tree ends in exactly one place: among the files, among the gaps (with the reason), or among what was
+left out on purpose (with the reason). Nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from antiphon.engine.errors import UsageError
+from antiphon.subagents.records import Coverage
+from antiphon.workflows.audit.files import NotRegular, open_regular
+from antiphon.workflows.audit.ignored import Rules, folder_reason, rules_above
+
+LARGEST_BYTES = 2_000_000
+SURVEY = "survey"
+Language = Literal["python", "stub", "other"]
+
+_SUFFIXES: dict[str, Language] = {".py": "python", ".pyw": "python", ".pyi": "stub"}
+_SHEBANG_BYTES = 128
+
+
+class PathMissing(UsageError):
+    """The path to audit is not there, or cannot be read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} cannot be audited: {reason}.", advice="antiphon audit PATH, with a folder or file")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that could be read.
+
+    Attributes:
+        unit: its name everywhere in the run: relative to the root, POSIX separators.
+        size: in bytes. sha256: of its content; None for a language that no check reads, which is not opened.
+    """
+
+    unit: str
+    size: int
+    language: Language
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """An entry of the tree that is not among the files, and why not."""
+
+    unit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is to look at.
+
+    Attributes:
+        root: the folder that units are relative to.
+        files: what could be read, by name.
+        gaps: what should be looked at and cannot be: unreadable, undecodable, huge, a link out of the tree.
+        left_out: what is not looked at on purpose: ignored, caches, environments, links to what is looked at anyway.
+    """
+
+    root: Path
+    files: tuple[File, ...] = ()
+    gaps: tuple[Omission, ...] = ()
+    left_out: tuple[Omission, ...] = ()
+
+    def records(self) -> tuple[Coverage, ...]:
+        """The gaps as coverage records."""
+        return tuple(
+            Coverage(record="coverage", unit=gap.unit, check=SURVEY, state="failed", reason=gap.reason)
+            for gap in self.gaps
+        )
+
+    def emptiness(self) -> str | None:
+        """One sentence if there is nothing that any check could read, or None."""
+        if any(file.language != "other" for file in self.files):
+            return None
+        said = [f"no check reads any of its files ({len(self.files)})" if self.files else "it holds no files"]
+        if self.gaps:
+            said.append(f"{len(self.gaps)} could not be read")
+        if self.left_out:
+            said.append(f"{len(self.left_out)} entries were left out (ignored, caches, environments)")
+        return "There is nothing to look at: " + "; ".join(said) + "."
+
+
+def survey(path: Path, *, largest_bytes: int = LARGEST_BYTES) -> Survey:
+    """Look at the tree below `path`, or at the one file it names. Blocks: call it in a worker thread.
+
+    Symbolic links are never followed; a file that is named is looked at even where ignore files leave it out.
+
+    Args:
+        path: a folder or a file.
+        largest_bytes: a source file above this size is a gap: it is generated or data, and analysers drown in it.
+
+    Raises:
+        PathMissing: there is nothing at `path`, or it cannot be read.
+    """
+    try:
+        root = path.resolve(strict=True)
+        mode = root.stat().st_mode
+    except (OSError, RuntimeError) as error:
+        raise PathMissing(path, _why(error)) from None
+    if not stat.S_ISDIR(mode):
+        return _Walk(root.parent, largest_bytes).one(root)
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise PathMissing(path, _why(error)) from None
+    return _Walk(root, largest_bytes).all()
+
+
+@dataclass(slots=True)
+class _Walk:
+    root: Path
+    largest: int
+    files: list[File] = field(default_factory=list[File])
+    gaps: list[Omission] = field(default_factory=list[Omission])
+    left_out: list[Omission] = field(default_factory=list[Omission])
+
+    def one(self, file: Path) -> Survey:
+        self._file(file)
+        return self._survey()
+
+    def all(self) -> Survey:
+        # A stack and not recursion: a tree may be deeper than Python's.
+        folders = [(self.root, rules_above(self.root))]
+        while folders:
+            folder, outer = folders.pop()
+            rules = outer.within(folder)
+            folders.extend((inner, rules) for inner in self._entries(folder, rules))
+        return self._survey()
+
+    def _entries(self, folder: Path, rules: Rules) -> Iterator[Path]:
+        """Take the entries of one folder; those that are folders to go into are yielded."""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self.gaps.append(Omission(self._unit(folder) + "/", f"the folder cannot be listed: {_why(error)}"))
+            return
+        for entry in entries:
+            path = Path(entry.path)
+            inner = entry.is_dir(follow_symlinks=False)
+            reason = folder_reason(path) if inner else None
+            if reason is None and rules.ignores(path, folder=inner):
+                reason = "ignored by an ignore file"
+            if reason is not None:
+                self.left_out.append(Omission(self._unit(path) + ("/" if inner else ""), reason))
+            elif inner:
+                yield path
+            elif entry.is_symlink():
+                self._link(path)
+            else:
+                self._file(path)
+
+    def _link(self, path: Path) -> None:
+        unit = self._unit(path)
+        try:
+            target = path.resolve(strict=True)
+        except (OSError, RuntimeError):
+            self.gaps.append(Omission(unit, "a symbolic link that leads nowhere"))
+            return
+        if target.is_relative_to(self.root):
+            self.left_out.append(Omission(unit, f"a symbolic link to {self._unit(target) or '.'}"))
+        else:
+            self.gaps.append(Omission(unit, "a symbolic link out of the tree, not followed"))
+
+    def _file(self, path: Path) -> None:
+        unit = self._unit(path)
+        found = self._look(path, unit)
+        if isinstance(found, File):
+            self.files.append(found)
+        else:
+            self.gaps.append(Omission(unit, found))
+
+    def _look(self, path: Path, unit: str) -> File | str:
+        """The file, or why it cannot be looked at."""
+        if not _is_text(path.name) or not _is_text(str(path)):
+            return "its name is not UTF-8, so analysers cannot say which file they mean"
+        try:
+            with open_regular(path) as stream:
+                return self._read(stream, unit, os.fstat(stream.fileno()).st_size)
+        except NotRegular as error:
+            return str(error.strerror)
+        except OSError as error:
+            return f"it cannot be read: {_why(error)}"
+
+    def _read(self, stream: io.BufferedReader, unit: str, size: int) -> File | str:
+        language = _language(unit, stream.read(_SHEBANG_BYTES))
+        if language == "other":
+            return File(unit, size, language)
+        if size > self.largest:
+            return f"it is too large: {size:,} bytes, and the limit is {self.largest:,}"
+        stream.seek(0)
+        data = stream.read(self.largest + 1)
+        problem = _undecodable(data)
+        return problem or File(unit, len(data), language, hashlib.sha256(data).hexdigest())
+
+    def _unit(self, path: Path) -> str:
+        relative = path.relative_to(self.root).as_posix() if path != self.root else ""
+        return relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+    def _survey(self) -> Survey:
+        return Survey(
+            root=self.root,
+            files=tuple(sorted(self.files, key=lambda file: file.unit)),
+            gaps=tuple(sorted(self.gaps, key=lambda gap: (gap.unit, gap.reason))),
+            left_out=tuple(sorted(self.left_out, key=lambda entry: (entry.unit, entry.reason))),
+        )
+
+
+def _language(unit: str, beginning: bytes) -> Language:
+    suffix = os.path.splitext(unit)[1].lower()
+    if suffix:
+        return _SUFFIXES.get(suffix, "other")
+    first = beginning.split(b"\n", 1)[0]
+    return "python" if first.startswith(b"#!") and b"python" in first else "other"
+
+
+def _undecodable(data: bytes) -> str | None:
+    """Why Python source cannot be decoded by what it declares (PEP 263), or None."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        data.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        return f"it cannot be decoded: {' '.join(str(error).split())}"
+    return None
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _why(error: OSError | RuntimeError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,0 +1,154 @@
+"""What the host lends to scripts beyond the engine: nested workflows, claims, synthesis, held to the manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from antiphon.engine import Approvals, Branch, Limits, Outcome, Outcomes, Performer, UsageError
+from antiphon.engine.result import Recorded
+from antiphon.engine.settings import HostFunction
+from antiphon.subagents.agents import Agents
+from antiphon.subagents.records import Claim, Coverage, from_json
+from antiphon.tracing import Json
+from antiphon.workflows.loading import Loaded
+from antiphon.workflows.scripts import Scripts
+from antiphon.workflows.steps import Steps
+from antiphon.workflows.synthesis import Synthesis, synthesize
+
+DEFAULT_DEPTH = 1
+"""How many workflows may be nested below one whose manifest sets no ``limits.depth``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A loaded workflow in a run: what answers its calls, the run's workflow files, and how deep it is nested."""
+
+    loaded: Loaded
+    scripts: Scripts
+    performers: Mapping[str, Performer]
+    level: int = 0
+    depth: int = DEFAULT_DEPTH
+
+    @property
+    def name(self) -> str:
+        """The manifest's name."""
+        return self.loaded.name
+
+    def declares(self, sort: str, name: str) -> bool:
+        """Whether the manifest declares this role or step."""
+        return self.loaded.declares(sort, name)
+
+
+def hosted(loaded: Loaded, scripts: Scripts, *, level: int = 0, depth: int | None = None) -> Hosted:
+    """Give a loaded workflow the performers that its own roles and steps need.
+
+    Args:
+        loaded: the workflow.
+        scripts: the run's workflow files, which it may nest.
+        level: how many workflows are around it.
+        depth: the deepest level that those around it allow; its own manifest can only narrow that.
+    """
+    performers: dict[str, Performer] = {
+        "agent": Agents(loaded.roles),
+        "step": Steps(loaded.steps),
+        "approval": Approvals(),
+    }
+    declared = loaded.manifest.limits.depth
+    deepest = DEFAULT_DEPTH if depth is None else depth
+    if declared is not None:
+        deepest = declared if depth is None else min(depth, level + declared)
+    return Hosted(loaded, scripts, performers, level, deepest)
+
+
+def host_functions() -> dict[str, HostFunction]:
+    """The host functions of every run."""
+    return {"workflow": nested_workflow, "claims": claims, "synthesize": synthesis}
+
+
+def nested_workflow(
+    branch: Branch, name: str, args: dict[str, Any]
+) -> tuple[Callable[[Branch], Awaitable[Any]], Limits]:
+    """The body and limits of the workflow at `name`, a path relative to the calling file."""
+    around = branch.workflow
+    if not isinstance(around, Hosted):
+        raise UsageError("workflow() works only inside a workflow file")
+    if around.level >= around.depth:
+        raise UsageError(
+            f"workflow({name!r}) would be nested deeper than the declared {around.depth}",
+            advice='raise "depth" in the manifest\'s limits',
+        )
+    loaded = around.scripts.load(_beside(around.loaded.path, name))
+    around.scripts.keep(branch.run.log, loaded)
+    child = hosted(loaded, around.scripts, level=around.level + 1, depth=around.depth)
+    values = loaded.parameters.validate(args)
+
+    async def body(inside: Branch) -> Any:
+        inside.workflow = child
+        return await loaded.main(**values)
+
+    return body, loaded.manifest.limits
+
+
+def _beside(caller: Path, name: str) -> Path:
+    if not name.endswith(".py"):
+        raise UsageError(
+            f"workflow({name!r}): name a file relative to {caller.name}", advice="workflow('./other.py', {...})"
+        )
+    # By name alone, and not by what links there are here: a run from elsewhere names its files as they were there.
+    return Path(os.path.normpath(caller.parent / name))
+
+
+def synthesis(branch: Branch, planned: Sequence[str] | Mapping[str, Sequence[str]]) -> Synthesis:
+    """All records of the run, merged; a planned unit that no successful call covered degrades the branch."""
+    wanted = planned if isinstance(planned, Mapping) else dict.fromkeys(planned, ("covers",))
+    for unit, checks in wanted.items():
+        if checks and unit not in branch.run.covered:
+            branch.lack("uncovered", f"no call covered {unit}")
+    done = [_covered(unit) for unit in wanted if unit in branch.run.covered] if wanted is not planned else []
+    records = [from_json(recorded.record, branch=recorded.path) for recorded in branch.run.records]
+    return synthesize([*records, *done], wanted)
+
+
+def _covered(unit: str) -> Coverage:
+    """What a call's `covers` says of a unit, where no program says it better."""
+    return Coverage(record="coverage", unit=unit, check="covers", state="done")
+
+
+def claims(branch: Branch, of: object, phase: str | None) -> list[Claim]:
+    """The claims recorded so far, ordered by id; what a concurrent branch sees of them is a decision."""
+    below = _paths(of)
+    found = [recorded for recorded in branch.run.records if _wanted(recorded, below, phase)]
+    records = [from_json(recorded.record, branch=recorded.path) for recorded in found]
+    known = {record.id: record for record in records if isinstance(record, Claim)}
+    ids = sorted(known)
+    if branch.concurrent:
+        decided: list[str] = branch.decide("claims", list[Json](ids))
+        ids = [claim for claim in decided if claim in known]
+    return [known[claim] for claim in ids]
+
+
+def _paths(of: object) -> set[str] | None:
+    if of is None:
+        return None
+    if isinstance(of, Outcome):
+        return {of.path}
+    if isinstance(of, Outcomes):
+        return {outcome.path for outcome in cast("Iterable[Outcome[Any]]", of)}
+    raise UsageError(f"claims(of=...) takes what a fan-out or branch gave, not {type(of).__name__}")
+
+
+def _wanted(recorded: Recorded, below: set[str] | None, phase: str | None) -> bool:
+    if recorded.record.get("record") != "claim" or (phase is not None and recorded.phase != phase):
+        return False
+    return below is None or not below.isdisjoint(_upwards(recorded.path))
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """The path and every place above it."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]

@@ -1,0 +1,52 @@
+"""What a report says of the run, besides what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from antiphon.subagents.records import Actor
+from antiphon.tracing.log import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Where a report's findings come from.
+
+    Attributes:
+        target: what was audited, as the person named it.
+        run: the run's id, or "" for none.
+        antiphon: our version.
+        analysers: by check, such as "ruff/security": who did it.
+        isolation: the sandbox that the analysers ran in, "none" for none.
+        outcomes: how many calls ended how.
+        left_out: by reason, how many entries of the tree were not looked at on purpose.
+        notes: sentences that belong on the first page: limits that were hit, an interrupted run.
+    """
+
+    target: str
+    run: str = ""
+    antiphon: str = ""
+    analysers: Mapping[str, Actor] = field(default_factory=dict[str, Actor])
+    isolation: str = "none"
+    outcomes: Mapping[str, int] = field(default_factory=dict[str, int])
+    left_out: Mapping[str, int] = field(default_factory=dict[str, int])
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tools(self) -> dict[str, str]:
+        """Versions by tool, in order of names."""
+        return {actor.tool: actor.version for _, actor in sorted(self.analysers.items())}
+
+    def to_json(self) -> dict[str, Json]:
+        """All of it."""
+        return {
+            "target": self.target,
+            "run": self.run,
+            "antiphon": self.antiphon,
+            "analysers": {check: actor.model_dump(mode="json") for check, actor in sorted(self.analysers.items())},
+            "isolation": self.isolation,
+            "outcomes": dict(sorted(self.outcomes.items())),
+            "left_out": dict(sorted(self.left_out.items())),
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,286 @@
+"""From a loaded workflow to a finished run on disk: start it, resume it, write down how it ended."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import anyio
+from pydantic_core import to_json
+
+from antiphon.engine import Amount, Run, RunResult, Settings, UsageError
+from antiphon.engine.errors import leading
+from antiphon.tracing import Json, Log, LogDamaged, LogUnusable, Redactor, exporting, open_log, read_log
+from antiphon.workflows import controls
+from antiphon.workflows.disk import RunBlobs, check_plain, recording, write_whole
+from antiphon.workflows.hosting import Hosted, host_functions, hosted
+from antiphon.workflows.loading import Loaded
+from antiphon.workflows.places import RunPlace, is_ours
+from antiphon.workflows.scripts import Scripts
+
+_VALUE_BYTES = 64 * 1024
+_NO_REPORTS: Mapping[str, str] = {}
+
+
+class Watching(Protocol):
+    """Whoever wants to see a run while it goes on: a terminal, Ctrl-C."""
+
+    async def __call__(self, run: Run) -> None:
+        """Watch until cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person asks of one attempt at a run.
+
+    Attributes:
+        settings: how it is performed.
+        top_up: what to add to the run's own limits.
+        watching: tasks that run beside it.
+        conclude: writes reports once the script has ended; gives their names.
+        extra: further host functions.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    top_up: Amount | None = None
+    watching: tuple[Watching, ...] = ()
+    conclude: Callable[[RunPlace, Run, RunResult], Mapping[str, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """An attempt at a run, over."""
+
+    place: RunPlace
+    result: RunResult
+    value: Json
+    head: str
+    reports: tuple[Path, ...] = ()
+    exported: int = 0
+    dropped: int = 0
+
+
+async def start(place: RunPlace, loaded: Loaded, arguments: Mapping[str, Any], options: Options) -> Ended:
+    """Run a workflow for the first time, in the new run at `place`.
+
+    Raises:
+        LogFailed: nothing could be recorded any more (disk full, I/O); the run can be resumed.
+        LogUnusable: not even a beginning could be recorded.
+    """
+    manifest = loaded.manifest.model_dump(mode="json")
+    try:
+        write_whole(place.directory / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    except OSError as error:
+        raise LogUnusable(place.directory, error.strerror or str(error)) from error
+    facts: dict[str, Json] = {
+        "manifest": manifest,
+        "arguments": _given(loaded, arguments),
+        "builtin": loaded.builtin,
+        "script": str(loaded.path),
+        "script_sha256": loaded.digest,
+    }
+    workflow = hosted(loaded, Scripts(place.directory))
+    return await _attempt(place, place.run_id, workflow, arguments, options, facts)
+
+
+def _given(loaded: Loaded, arguments: Mapping[str, Any]) -> dict[str, Json]:
+    """The arguments that are not main's defaults, as JSON: a default belongs to the script, and may be edited there."""
+    defaults = {one.name: plain(one.default) for one in loaded.parameters.each if not one.required}
+    written = {name: plain(value) for name, value in arguments.items()}
+    return {name: value for name, value in written.items() if name not in defaults or value != defaults[name]}
+
+
+async def resume(place: RunPlace, options: Options, *, trust: bool = False) -> Ended:
+    """Go on with a run: what is in its journal replays, the rest is performed.
+
+    Raises:
+        UsageError: the run came from elsewhere and `trust` is not given, its directory leads out of itself, its record
+            is not one that a run leaves, or its script no longer loads.
+        LogFailed: see `start`.
+    """
+    ours = is_ours(place)
+    if not (trust or ours):
+        raise UsageError(
+            f"{place.run_id} was not made here, and resuming it executes its script",
+            advice=f"read {place.script} (and workflows/ beside it), then: antiphon resume {place.run_id} --trust",
+        )
+    check_plain(place.directory)
+    opened, scripts = _opened(place, ours=ours)
+    loaded, options = await _loaded_again(scripts, opened, options)
+    arguments = loaded.parameters.validate(opened.arguments)
+    place.control.mkdir(exist_ok=True)
+    return await _attempt(place, opened.run, hosted(loaded, scripts), arguments, options, {})
+
+
+async def _loaded_again(scripts: Scripts, opened: _Opened, options: Options) -> tuple[Loaded, Options]:
+    """The workflow of a run that began earlier: a file, or one that ships with antiphon, bound to its tree again."""
+    if opened.builtin != "audit":
+        return scripts.load(Path(opened.script)), options
+    from antiphon.workflows.audit.launch import prepare
+
+    audit = await prepare(str(opened.arguments.get("path", "")))
+    return audit.loaded, replace(options, conclude=audit.conclude)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a run says of its beginning. Its id stays what it was, whatever its directory is called by now."""
+
+    run: str
+    script: str
+    builtin: str
+    arguments: Mapping[str, Any]
+
+
+def _opened(place: RunPlace, *, ours: bool) -> tuple[_Opened, Scripts]:
+    events = [event for event in read_log(place.directory) if event.kind in ("run.opened", "input")]
+    data = next((event.data for event in events if event.kind == "run.opened"), None)
+    match data:
+        case None:
+            raise UsageError(f"{place.run_id} ended before it began: nothing to resume", advice="start it again")
+        case {"run": str(run), "script": str(script), "builtin": str(builtin), "arguments": dict(arguments)}:
+            return _Opened(run, script, builtin, arguments), Scripts.of(place.directory, events, ours=ours)
+        case _:
+            raise UsageError(f"{place.run_id} does not say what it ran", advice=f"antiphon verify {place.run_id}")
+
+
+async def _attempt(
+    place: RunPlace,
+    run_id: str,
+    workflow: Hosted,
+    arguments: Mapping[str, Any],
+    options: Options,
+    facts: Mapping[str, Json],
+) -> Ended:
+    main = workflow.loaded.main
+    async with open_log(place.directory, redactor=Redactor.from_environment()) as log:
+        async with exporting(log) as export:
+            workflow.scripts.keep(log, workflow.loaded)
+            run = _run(place, run_id, log, workflow, options)
+            result = await _watched(run, place, workflow, lambda: main(**arguments), options, facts)
+            result, value = _valued(result)
+            with recording(place.directory):
+                reports = options.conclude(place, run, result) if options.conclude else _NO_REPORTS
+            await _close(run, result, reports, value)
+        head = log.head
+    written = tuple(place.directory / name for name in reports)
+    return Ended(
+        place=place,
+        result=result,
+        value=value,
+        head=head,
+        reports=written,
+        exported=export.exported if export else 0,
+        dropped=export.dropped if export else 0,
+    )
+
+
+def _run(place: RunPlace, run_id: str, log: Log, workflow: Hosted, options: Options) -> Run:
+    try:
+        return Run(
+            log,
+            run_id=run_id,
+            limits=workflow.loaded.manifest.limits,
+            performers=workflow.performers,
+            host=host_functions(),
+            settings=options.settings,
+            blobs=RunBlobs(place.directory),
+            top_up=options.top_up,
+        )
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        # The chain holds, but no antiphon wrote these events: a run may come from anybody.
+        reason = f"it has an event that no run leaves ({type(error).__name__})"
+        raise LogDamaged(place.directory, None, reason) from error
+
+
+async def _watched(
+    run: Run,
+    place: RunPlace,
+    workflow: Hosted,
+    main: Callable[[], Awaitable[Any]],
+    options: Options,
+    facts: Mapping[str, Json],
+) -> RunResult:
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(controls.follow, run, place.control)
+            for watching in options.watching:
+                tasks.start_soon(watching, run)
+            with _less_collecting():
+                result = await run.execute(main, workflow=workflow, opened=facts)
+            tasks.cancel_scope.cancel()
+            return result
+    except ExceptionGroup as group:
+        raise leading(group) from None
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _less_collecting() -> Generator[None]:
+    """Cyclic garbage collection is up to half the cost at a thousand tasks: freeze what is there, look less often."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, before[1], before[2])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _valued(result: RunResult) -> tuple[RunResult, Json]:
+    """The script's value as JSON. A run whose value cannot be that has failed, whatever else it did."""
+    outcome = result.outcome
+    if outcome is None or outcome.kind not in ("succeeded", "degraded"):
+        return result, None
+    try:
+        return result, plain(outcome.value)
+    except UsageError as error:
+        return replace(result, kind="failed", reason=f"main returned a value that cannot be kept: {error}"), None
+
+
+async def _close(run: Run, result: RunResult, reports: Mapping[str, str], value: Json) -> None:
+    """Record the reports' hashes and the ending; afterwards the log's head vouches for all of it."""
+    for name, digest in sorted(reports.items()):
+        run.log.enqueue("report", "", {"name": name, "sha256": digest})
+    await run.close(result, _ending(run, result, value))
+
+
+def _ending(run: Run, result: RunResult, value: Json) -> dict[str, Json]:
+    text = json.dumps(value)
+    large = len(text) > _VALUE_BYTES and run.blobs is not None
+    kept: dict[str, Json] = {"blob": run.blobs.put(text.encode())} if large and run.blobs else {"value": value}
+    return {
+        **kept,
+        "census": {title: census.to_json() for title, census in result.census.items()},
+        "calls": {title: census.to_json() for title, census in result.calls.items()},
+        "reused": result.reuse.reused,
+        "rebound": result.reuse.rebound,
+        "performed": result.reuse.performed,
+        "saved": dict(result.reuse.saved.to_json()),
+        "missing": [[m.path, m.kind, m.reason] for m in result.missing[:200]],
+        "pending": dict(result.pending),
+        "unawaited": list[Json](run.unawaited),
+    }
+
+
+def plain(value: object) -> Json:
+    """`value` as JSON: by its own `to_json`, as pydantic writes it, or as its text.
+
+    Raises:
+        UsageError: JSON cannot hold it: bytes and text that are no Unicode, what contains itself, endless nesting.
+    """
+    given = getattr(value, "to_json", None)
+    if callable(given):
+        value = given()
+    try:
+        result: Json = json.loads(to_json(value, fallback=repr, inf_nan_mode="strings"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"JSON cannot hold it ({' '.join(str(error).split())[:200]})") from None
+    return result
