@@ -1,0 +1,125 @@
+"""What `run`, `resume` and `audit` share: perform a run with somebody watching, and report how it ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import anyio
+
+from antiphon.engine import Run
+from antiphon.workflows.cli.configuration import Configuration
+from antiphon.workflows.cli.lines import Lines
+from antiphon.workflows.cli.live import LiveTree
+from antiphon.workflows.cli.progress import Progress
+from antiphon.workflows.cli.signals import Interrupts, Voice
+from antiphon.workflows.cli.summary import facts, print_summary, value_text
+from antiphon.workflows.cli.terminal import Paper, can_draw, data, talk
+from antiphon.workflows.running import Ended, Options
+
+
+class View(Voice, Protocol):
+    """What a person sees while a run goes on."""
+
+    def shown(self) -> AbstractContextManager[None]:
+        """Show it while the block runs."""
+        ...
+
+    async def watch(self, run: Run) -> None:
+        """Follow the run, until cancelled."""
+        ...
+
+    def tell_news(self) -> None:
+        """Say what is left to say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """How a run is performed and shown.
+
+    Attributes:
+        backend: ``asyncio`` or ``trio``.
+        json: print one JSON object instead of the value as text.
+        plain: plain lines even on a terminal.
+        print_value: print the final value; False where a command prints something of its own.
+    """
+
+    backend: str = "asyncio"
+    json: bool = False
+    plain: bool = False
+    print_value: bool = True
+
+
+def perform_and_report(
+    perform: Callable[[Options], Awaitable[Ended]],
+    options: Options,
+    presentation: Presentation,
+    *,
+    report: Callable[[Ended, Paper], None] | None = None,
+) -> int:
+    """Perform one attempt at a run, visibly and interruptibly, and report how it ended.
+
+    Args:
+        perform: `start` or `resume`, given all but the options.
+        options: what was asked for; the view and Ctrl-C are added.
+        presentation: how it is performed and shown.
+        report: prints what the command itself has to say on stdout, in place of the value; not with `json`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        AntiphonError: the run could not begin, or nothing could be recorded any more.
+    """
+    progress = Progress()
+    view = _view(talk(), progress, plain=presentation.plain)
+    interrupts = Interrupts(view, grace_seconds=options.settings.grace_seconds)
+    watched = replace(options, watching=(*options.watching, view.watch, interrupts.watch))
+    # A person's answer to Ctrl-C must reach us before anything can hang.
+    with interrupts.received(), scripts_talk(), view.shown():
+        ended = anyio.run(perform, watched, backend=presentation.backend)
+        view.tell_news()
+    _print_result(ended, progress, presentation, report)
+    print_summary(talk(), ended, progress)
+    return ended.result.exit_code
+
+
+def _print_result(
+    ended: Ended, progress: Progress, presentation: Presentation, report: Callable[[Ended, Paper], None] | None
+) -> None:
+    paper = data()
+    if presentation.json:
+        paper.raw(facts(ended, progress) + "\n")
+    elif report is not None:
+        report(ended, paper)
+    elif presentation.print_value and ended.value is not None:
+        paper.text(value_text(ended.value))
+
+
+def _view(paper: Paper, progress: Progress, *, plain: bool) -> View:
+    return Lines(paper, progress) if plain or not can_draw(paper.out) else LiveTree(paper, progress)
+
+
+@contextmanager
+def scripts_talk() -> Generator[None]:
+    """What a script prints is talk: stdout stays data, so that `antiphon run … | jq` works whatever the script says."""
+    out, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = out
+
+
+def settings_of(held: Configuration, **more: Any) -> Any:
+    """The engine's settings that a configuration stands for; `more` are further fields of `Settings`."""
+    from antiphon.engine import Settings
+
+    if held.concurrency is not None:
+        more["attempts"] = held.concurrency
+    if held.processes is not None:
+        more["processes"] = held.processes
+    return Settings(**more)

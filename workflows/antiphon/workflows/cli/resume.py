@@ -1,0 +1,180 @@
+"""`antiphon resume`: go on with a run; or, while it goes on in another process, hand it budget and answers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, get_args
+
+import click
+
+from antiphon.workflows.cli.options import (
+    OptionalValues,
+    json_option,
+    performing_options,
+    run_argument,
+    runs_dir_option,
+)
+from antiphon.workflows.cli.terminal import talk
+from antiphon.workflows.cli.words import FAILURES, moment
+
+if TYPE_CHECKING:
+    from antiphon.workflows.places import RunPlace
+
+ALL = "*"
+
+
+class _Resume(OptionalValues):
+    """Its optional values."""
+
+    bare: ClassVar[Mapping[str, str]] = {"--retry-failed": ALL, "--approve": ALL, "--deny": ALL}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What `resume` was asked besides going on.
+
+    Attributes:
+        budget: the top-up as typed, or empty.
+        answers: yes or no by path; ``*`` for every open question.
+        retry: kinds of failures to perform again.
+    """
+
+    budget: str = ""
+    answers: dict[str, bool]
+    retry: frozenset[str] = frozenset()
+
+    @property
+    def can_be_left(self) -> bool:
+        """Whether all of it can be asked of a run that goes on in another process."""
+        return bool(self.budget or self.answers) and not self.retry
+
+
+@click.command(name="resume", cls=_Resume, short_help="Go on with a run.")
+@run_argument
+@click.option("--budget", metavar="+AMOUNT", help="Raise the run's limits: +2usd, +500agent_calls.")
+@click.option("--retry-failed", "retry", multiple=True, metavar="[=KIND]", help="Perform failed calls again.")
+@click.option("--approve", multiple=True, metavar="[=PATH]", help="Answer yes.")
+@click.option("--deny", multiple=True, metavar="[=PATH]", help="Answer no.")
+@click.option("--trust", is_flag=True, help="Execute the script of a run that was not made here.")
+@runs_dir_option
+@performing_options
+@json_option
+def command(
+    run: str,
+    budget: str | None,
+    retry: tuple[str, ...],
+    approve: tuple[str, ...],
+    deny: tuple[str, ...],
+    trust: bool,
+    runs_dir: Path | None,
+    backend: str | None,
+    concurrency: int | None,
+    processes: int | None,
+    plain: bool,
+    json: bool,
+) -> int:
+    """Go on with RUN: what its log has replays, the rest is performed.
+
+    RUN is a run's id, a unique beginning or ending of it, `last`, or its directory.
+    """
+    from antiphon.engine import parse_top_up
+    from antiphon.tracing import LogBusy
+    from antiphon.workflows.cli.configuration import configuration
+    from antiphon.workflows.cli.performing import Presentation, perform_and_report, settings_of
+    from antiphon.workflows.places import find_run, runs_home
+    from antiphon.workflows.running import Options, resume
+
+    held = configuration().with_options(
+        runs_dir=runs_dir, concurrency=concurrency, processes=processes, backend=backend
+    )
+    top_up = parse_top_up(budget) if budget else None
+    asked = Asked(budget=budget or "", answers=_answers(approve, deny), retry=_kinds(retry))
+    place = find_run(runs_home(held.runs_dir), run)
+    if _left_to_owner(place, asked):
+        return 0
+    _check(place, asked)
+    settings = settings_of(held, retry_failed=asked.retry, answers=asked.answers)
+    presentation = Presentation(backend=held.backend, json=json, plain=plain)
+    try:
+        return perform_and_report(
+            partial(resume, place, trust=trust), Options(settings=settings, top_up=top_up), presentation
+        )
+    except LogBusy:  # it began between our look and our attempt
+        if _left_to_owner(place, asked):
+            return 0
+        raise
+
+
+def _answers(approve: tuple[str, ...], deny: tuple[str, ...]) -> dict[str, bool]:
+    from antiphon.engine import UsageError
+
+    both = sorted(set(approve) & set(deny))
+    if both:
+        where = "everything" if both[0] == ALL else both[0]
+        raise UsageError(f"{where} is both approved and denied", advice="--approve=PATH and --deny=PATH answer one")
+    return dict.fromkeys(approve, True) | dict.fromkeys(deny, False)
+
+
+def _kinds(retry: tuple[str, ...]) -> frozenset[str]:
+    from antiphon.engine import UsageError
+    from antiphon.engine.outcome import FailureCategory
+
+    known = (ALL, *FAILURES, *get_args(FailureCategory))
+    for kind in retry:
+        if kind not in known:
+            close = difflib.get_close_matches(kind, known, n=1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            raise UsageError(
+                f"there is no kind of failure {kind!r}{meant}", advice=f"the kinds are {', '.join(known[1:])}"
+            )
+    return frozenset(retry)
+
+
+def _left_to_owner(place: RunPlace, asked: Asked) -> bool:
+    """Whether the run goes on elsewhere, and the requests were left for its owner.
+
+    Raises:
+        LogBusy: it does, and what is asked can only be done by whoever owns it.
+    """
+    from antiphon.tracing import LogBusy
+    from antiphon.workflows.cli.owner import live_owner
+
+    owner = live_owner(place.directory)
+    if owner is None:
+        return False
+    if not asked.can_be_left:
+        raise LogBusy(place.directory, owner.pid, owner.host)
+    for told in _leave(place, asked):
+        talk().line(f"{place.run_id} goes on in {owner}: {told}")
+    return True
+
+
+def _leave(place: RunPlace, asked: Asked) -> Iterator[str]:
+    from antiphon.workflows.controls import Request, leave
+
+    if asked.budget:
+        leave(place.control, Request(ask="top_up", budget=asked.budget))
+        yield f"it was asked to add {asked.budget} to its limits"
+    for path, yes in asked.answers.items():
+        leave(place.control, Request(ask="answer", path=path, yes=yes))
+        yield f"it was told {'yes' if yes else 'no'} for {'every open question' if path == ALL else path}"
+
+
+def _check(place: RunPlace, asked: Asked) -> None:
+    """Refuse what cannot work before any of the script is executed: nothing left to resume, nobody asked that."""
+    from antiphon.engine import UsageError
+    from antiphon.workflows.cli.glance import glance
+
+    seen = glance(place.directory)
+    if seen.cleaned_at is not None:
+        raise UsageError(
+            f"{place.run_id} was cleaned on {moment(seen.cleaned_at)}: what a resume would replay is gone",
+            advice=f"antiphon show {place.run_id}",
+        )
+    for path in asked.answers:
+        if path != ALL and seen.pending and path not in seen.pending:
+            raise UsageError(f"nothing is asked at {path}", advice=f"open questions: {', '.join(seen.pending)}")

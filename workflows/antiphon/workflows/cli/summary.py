@@ -1,0 +1,129 @@
+"""The closing words on stderr, and the one JSON object on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from antiphon.engine.result import RunResult
+from antiphon.tracing import Json
+from antiphon.workflows.cli.progress import Progress
+from antiphon.workflows.cli.terminal import Paper, Part, Piece
+from antiphon.workflows.cli.words import STYLE_OF, amount, counts, duration, plural, total
+from antiphon.workflows.running import Ended
+
+_LABEL_COLUMNS = 10
+
+
+def facts(ended: Ended, progress: Progress) -> str:
+    """How an attempt at a run ended, as one JSON object on one line."""
+    result, reuse = ended.result, ended.result.reuse
+    found: dict[str, Json] = {
+        "run": ended.place.run_id,
+        "directory": str(ended.place.directory),
+        "kind": result.kind,
+        "exit_code": result.exit_code,
+        "value": ended.value,
+        "reason": result.reason,
+        "pause": result.pause,
+        "census": {title: census.to_json() for title, census in result.census.items()},
+        "calls": {title: census.to_json() for title, census in result.calls.items()},
+        "failures": dict(progress.failures),
+        "missing": [{"path": m.path, "kind": m.kind, "reason": m.reason} for m in result.missing],
+        "spent": result.spent.to_json(),
+        "reuse": {
+            "reused": reuse.reused,
+            "rebound": reuse.rebound,
+            "performed": reuse.performed,
+            "saved": reuse.saved.to_json(),
+        },
+        "pending": dict(result.pending),
+        "reports": [str(report) for report in ended.reports],
+        "head": ended.head,
+        "spans": {"exported": ended.exported, "dropped": ended.dropped},
+    }
+    return json.dumps(found)
+
+
+def value_text(value: Json) -> str:
+    """A run's value for a person: text as it is, anything else as indented JSON."""
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def print_summary(paper: Paper, ended: Ended, progress: Progress) -> None:
+    """Write the block that ends every run."""
+    result = ended.result
+    took = duration(progress.clock() - progress.began)
+    head: list[Part] = [Piece(result.kind, STYLE_OF.get(result.kind, "bold"))]
+    paper.line(*head, f"  {progress.workflow}", Piece(f"  {ended.place.run_id}  in {took}", "dim"))
+    # Advice and hashes are for copying: never cut.
+    paper.columns = None
+    for label, text in _rows(ended, progress):
+        paper.line(Piece(f"  {label:<{_LABEL_COLUMNS}}", "dim"), text)
+
+
+def _rows(ended: Ended, progress: Progress) -> Iterator[tuple[str, str]]:
+    result = ended.result
+    if result.reason:
+        yield "reason", result.reason
+    told = counts(total({title: census.ended for title, census in result.calls.items()}))
+    yield "calls", told or "none"
+    if progress.failures:
+        yield "failures", ", ".join(f"{count:,} {sort}" for sort, count in progress.failures.most_common())
+    yield "spent", amount(result.spent.to_json())
+    if result.reuse.reused:
+        yield "reused", _reuse(result)
+    for path, question in result.pending.items():
+        yield "asks", f"{question}  ({path})"
+    for report in ended.reports:
+        yield "report", short_path(report)
+    if ended.exported or ended.dropped:
+        yield "spans", f"{ended.exported:,} exported, {ended.dropped:,} dropped"
+    yield "verify", f"antiphon verify {ended.place.run_id} --head {ended.head}"
+    for command in next_commands(result, ended.place.run_id):
+        yield "next", command
+
+
+def _reuse(result: RunResult) -> str:
+    reuse = result.reuse
+    parts = [f"{plural(reuse.reused, 'call')} replayed", f"{reuse.performed:,} performed"]
+    if reuse.rebound:
+        parts.append(f"{reuse.rebound:,} found at another place")
+    if reuse.saved:
+        parts.append(f"saved {amount(reuse.saved.to_json())}")
+    return "; ".join(parts)
+
+
+def next_commands(result: RunResult, run_id: str) -> list[str]:
+    """What to type after a run that did not complete."""
+    resume = f"antiphon resume {run_id}"
+    match result.kind, result.pause:
+        case "completed", _:
+            return []
+        case "paused", "budget" | "overdraft":
+            return [f"{resume} --budget +{_more(result.reason)}"]
+        case "paused", "approval":
+            return [f"{resume} --approve", f"{resume} --deny"]
+        case (("paused" | "stopped"), _):
+            return [resume]
+        case _:
+            return [f"antiphon show {run_id}", f"{resume} --retry-failed"]
+
+
+def _more(reason: str) -> str:
+    """An example of a top-up in the dimension that a pause names."""
+    from antiphon.engine.amount import DIMENSIONS
+
+    named = next((name for name in sorted(DIMENSIONS, key=len, reverse=True) if name in reason), "usd")
+    return {"usd": "1usd", "agent_seconds": "60agent_seconds"}.get(named, f"100{named}")
+
+
+def short_path(path: Path) -> str:
+    """The path, relative to the current folder where that is shorter."""
+    try:
+        near = os.path.relpath(path)
+    except ValueError:
+        return str(path)
+    return near if len(near) < len(str(path)) else str(path)
