@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from antiphon.engine import CallContext, Limits, Run, RunResult, Settings
-from antiphon.engine.script.api import agent, parallel
+from antiphon.engine import Amount, CallContext, Limits, Run, RunResult, Settings
+from antiphon.engine.script.api import agent, parallel, race
 from antiphon.subagents.agents import Agents
 from antiphon.subagents.function import function_agent
 from antiphon.tracing import MemoryLog
@@ -99,3 +99,26 @@ async def test_who_stood_back_is_not_charged_and_a_resume_has_all_its_agent_call
     assert resumed.kind == "completed"
     assert resumed.spent.count("agent_calls") == 10
     assert sorted(begun) == sorted(str(n) for n in range(10))
+
+
+async def test_a_call_that_never_ends_does_not_keep_a_pause_from_ending() -> None:
+    @function_agent("endless", version="1")
+    async def endless(task: str, ctx: CallContext) -> None:
+        await anyio.sleep_forever()
+
+    @function_agent("costly", floor=Amount(model_calls=1), version="1")
+    async def costly(task: str, ctx: CallContext) -> str:
+        return task
+
+    async def main() -> str:
+        return await race([agent("loser", role="endless"), agent("refused", role="costly", output=str)])
+
+    run = Run(
+        MemoryLog(),
+        run_id="pause",
+        limits=Limits(model_calls=0),
+        performers={"agent": Agents({"endless": endless, "costly": costly})},
+        settings=Settings(settle_seconds=0.1),
+    )
+    result = await run.execute(main)
+    assert (result.kind, result.pause) == ("paused", "budget")

@@ -79,6 +79,7 @@ class Run:
         self._mode: State = "running"
         self._pause = ("", "")
         self._in_flight = 0
+        self._pausing = anyio.Event()
         self._scope = anyio.CancelScope()
         self._branches: dict[str, Counter[str]] = {}
         self._calls: dict[str, Counter[str]] = {}
@@ -124,6 +125,7 @@ class Run:
                 async with anyio.create_task_group() as tasks:
                     if self.limits.wall_seconds is not None:
                         tasks.start_soon(self._wall, self.limits.wall_seconds)
+                    tasks.start_soon(self._end_pause)
                     outcome = await body_outcome(root, lambda _root: main())
                     tasks.cancel_scope.cancel()
         except ExceptionGroup as group:
@@ -136,6 +138,12 @@ class Run:
         await anyio.sleep(seconds)
         self.pause("wall_seconds", f"the run's limit of {seconds:g} s of wall time was reached")
         await anyio.sleep_forever()
+
+    async def _end_pause(self) -> None:
+        """A call that never ends by itself, such as the loser of a race, must not keep a pause from ending."""
+        await self._pausing.wait()
+        await anyio.sleep(self.settings.settle_seconds)
+        self._scope.cancel()
 
     async def _resumed(self) -> None:
         flying: list[Json] = [{"path": f.path, "name": f.name, "call": f.sort} for f in self.journal.in_flight.values()]
@@ -188,6 +196,7 @@ class Run:
         if self._mode != "running":
             return
         self._mode, self._pause = "pausing", (cause, reason)
+        self._pausing.set()
         self.log.enqueue("control", "", {"pause": cause, "reason": reason, "in_flight": self._in_flight})
         self._cancel_when_quiet()
 

@@ -21,6 +21,7 @@ class Settings:
         spans: whether events carry span ids and subagents work in an OpenTelemetry context.
         retry_failed: kinds of failed outcomes to perform again on resume (``{"*"}`` for all).
         answers: answers to approvals, by path; ``{"*": True}`` answers all.
+        settle_seconds: how long a pause waits for calls in flight; what has not ended then is cancelled, and resumes.
         grace_seconds: how long a stop waits for branches to end.
     """
 
@@ -30,6 +31,7 @@ class Settings:
     spans: bool = True
     retry_failed: frozenset[str] = frozenset()
     answers: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    settle_seconds: float = 120.0
     grace_seconds: float = 5.0
 
 

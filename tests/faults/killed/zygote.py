@@ -12,22 +12,24 @@ from pathlib import Path
 
 import anyio
 
-from antiphon.engine import Amount
+from antiphon.engine import Amount, Settings
 from antiphon.workflows.loading import load
 from antiphon.workflows.places import RunPlace, make_run
 from antiphon.workflows.running import Options, resume, start
 
 WORKFLOW = Path(__file__).with_name("workflow.py")
 TOP_UP = Amount(model_calls=4)
+SETTINGS = Settings(settle_seconds=0.3)
+"""A pause may come while a race's loser is in flight that never ends by itself."""
 
 
 async def perform(what: str, directory: Path) -> int:
     """Start or resume the run; the exit code that the command line would give."""
     if what == "start":
-        ended = await start(make_run(directory), load(WORKFLOW), {}, Options())
+        ended = await start(make_run(directory), load(WORKFLOW), {}, Options(settings=SETTINGS))
     else:
         top_up = TOP_UP if what == "top_up" else None
-        ended = await resume(RunPlace(directory), Options(top_up=top_up))
+        ended = await resume(RunPlace(directory), Options(settings=SETTINGS, top_up=top_up))
     if ended.result.exit_code in (0, 3):
         (directory.parent / "value.json").write_text(json.dumps(ended.value, sort_keys=True))
     if ended.result.exit_code == 1:
