@@ -8,38 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.engine.amount import NOTHING, Amount
+from antiphon.engine.history import Durable, History, Left, Placed, SeenBranch, StateSet
 from antiphon.tracing.log import Event, Json
 
 _ONE_AGENT = Amount(agent_calls=1)
 _NEVER_REPLAYED = frozenset({"cancelled", "skipped"})
-
-
-@dataclass(slots=True)
-class Durable:
-    """An outcome that is in the log.
-
-    Attributes:
-        path: where it was performed.
-        place: where it stands: elsewhere, once a resume has rebound it.
-        hash: of what its call could see.
-        seq, at, data: of the event that recorded it.
-        cost: what was spent on it, attempts that were cut off before it included.
-        used: whether this attempt of the run has taken it.
-    """
-
-    path: str
-    place: str
-    hash: str
-    seq: int
-    at: float
-    data: dict[str, Any]
-    cost: Amount = NOTHING
-    used: bool = False
-
-    @property
-    def kind(self) -> str:
-        """The outcome's kind."""
-        return str(self.data["kind"])
 
 
 @dataclass(slots=True)
@@ -50,46 +23,6 @@ class InFlight:
     hash: str
     name: str
     sort: str
-
-
-@dataclass(slots=True)
-class Placed:
-    """What stood at a place when an attempt of the run left it."""
-
-    path: str
-    attempt: int
-    durable: Durable
-
-
-@dataclass(slots=True)
-class SeenBranch:
-    """A branch that an attempt of the run began, for its part in the census."""
-
-    path: str
-    attempt: int
-    phase: str
-    construct: str
-    kind: str = ""
-    census: dict[str, int] = field(default_factory=dict[str, int])
-
-
-@dataclass(slots=True)
-class StateSet:
-    """A value that was put into the run's own state."""
-
-    path: str
-    attempt: int
-    key: str
-    value: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What stood below a place, for whoever takes it as it is."""
-
-    placed: list[Placed]
-    branches: list[SeenBranch]
-    states: list[StateSet]
 
 
 @dataclass(slots=True)
@@ -122,9 +55,7 @@ class Journal:
     _by_place: dict[tuple[str, str], Durable] = field(default_factory=dict[tuple[str, str], Durable])
     _by_hash: dict[str, deque[Durable]] = field(default_factory=lambda: defaultdict(deque))
     _by_seq: dict[int, Durable] = field(default_factory=dict[int, Durable])
-    _placed: dict[str, Placed] = field(default_factory=dict[str, Placed])
-    _branches: dict[str, SeenBranch] = field(default_factory=dict[str, SeenBranch])
-    _states: list[StateSet] = field(default_factory=list[StateSet])
+    _history: History = field(default_factory=History)
     _costs: dict[str, Amount] = field(default_factory=dict[str, Amount])
     _open_costs: dict[str, Amount] = field(default_factory=dict[str, Amount])
 
@@ -157,19 +88,7 @@ class Journal:
             decision: its name.
             children: only what is at or below these path segments; None for all.
         """
-        since, prefix = self._decided_in.get((path, decision, 0), 0), path + "/"
-
-        def is_meant(left: Placed | SeenBranch | StateSet) -> bool:
-            if left.attempt < since or not left.path.startswith(prefix):
-                return False
-            return children is None or left.path[len(prefix) :].split("/", 1)[0] in children
-
-        def is_its_own(left: StateSet) -> bool:
-            return children is None and left.attempt >= since and left.path == path
-
-        placed = sorted(filter(is_meant, self._placed.values()), key=lambda placed: placed.durable.seq)
-        branches = list(filter(is_meant, self._branches.values()))
-        return Left(placed, branches, [state for state in self._states if is_its_own(state) or is_meant(state)])
+        return self._history.left_below(path, self._decided_in.get((path, decision, 0), 0), children)
 
     def take_cost(self, path: str) -> Amount:
         """What was spent at `path` on attempts that were cut off and led to no outcome; a second call gives nothing."""
@@ -226,10 +145,10 @@ class Journal:
 
     def _branch_started(self, event: Event) -> None:
         phase, construct = str(event.data.get("phase", "")), str(event.data["construct"])
-        self._branches[event.path] = SeenBranch(event.path, self.attempts, phase, construct)
+        self._history.put_branch(SeenBranch(event.path, self.attempts, phase, construct))
 
     def _branch_ended(self, event: Event) -> None:
-        seen = self._branches.get(event.path)
+        seen = self._history.branches.get(event.path)
         if seen is not None:
             seen.kind = str(event.data["kind"])
             census = event.data.get("census")
@@ -250,7 +169,7 @@ class Journal:
         if event.data.get("began") is False and flying is not None and flying.sort == "agent":
             self._take_back(event.path, _ONE_AGENT)
         durable = Durable(event.path, event.path, str(event.data["hash"]), event.seq, event.at, event.data)
-        self._placed[event.path] = Placed(event.path, self.attempts, durable)
+        self._history.put_call(Placed(event.path, self.attempts, durable))
         if durable.kind not in _NEVER_REPLAYED:
             self._cut.pop(event.path, None)
             self._keep(durable)
@@ -276,7 +195,7 @@ class Journal:
             del self._by_place[source.place, source.hash]
         source.place = event.path
         self._by_place[event.path, source.hash] = source
-        self._placed[event.path] = Placed(event.path, self.attempts, source)
+        self._history.put_call(Placed(event.path, self.attempts, source))
 
     def _attempt_started(self, event: Event) -> None:
         self.open_attempts[event.path, _number(event, "attempt")] = _amount(event.data["reserved"])
@@ -291,7 +210,7 @@ class Journal:
         self._decided_in[key] = self.attempts
 
     def _state(self, event: Event) -> None:
-        self._states.append(StateSet(event.path, self.attempts, str(event.data["key"]), event.data["value"]))
+        self._history.put_state(StateSet(event.path, self.attempts, str(event.data["key"]), event.data["value"]))
 
     def _adopted(self, event: Event) -> None:
         """A resume took what was left as it was: it stands there in this attempt too."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from antiphon.engine.amount import INDEX
 from antiphon.engine.errors import UsageError
-from antiphon.engine.journal import Durable
+from antiphon.engine.history import Durable
 from antiphon.engine.outcome import Degraded, Denied, Failed, Missing, Outcome, OverBudget, Succeeded, TimedOut
 from antiphon.engine.place import Place
 from antiphon.tracing.log import Json

@@ -17,7 +17,8 @@ from antiphon.engine.budget import Budget
 from antiphon.engine.call import Performer
 from antiphon.engine.context import CallContext
 from antiphon.engine.errors import BREAKING, InfrastructureError, Stopped, leading
-from antiphon.engine.journal import Journal, Placed, SeenBranch, read_journal
+from antiphon.engine.history import Placed, SeenBranch
+from antiphon.engine.journal import Journal, read_journal
 from antiphon.engine.limits import Limits
 from antiphon.engine.outcome import Cancelled, Outcome
 from antiphon.engine.result import Recorded, Reuse, RunResult, census_of
