@@ -41,7 +41,8 @@ def test_the_module_can_be_run() -> None:
 
 
 def test_the_namespace_stays_one() -> None:
+    """Four folders in a checkout, one where the wheel is installed; never a module of its own."""
     import antiphon
 
     assert getattr(antiphon, "__file__", None) is None
-    assert len(list(antiphon.__path__)) == 4
+    assert len(list(antiphon.__path__)) in (1, 4)
