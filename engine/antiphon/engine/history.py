@@ -9,6 +9,9 @@ from typing import Any
 from antiphon.engine.amount import NOTHING, Amount
 from antiphon.tracing.log import Json
 
+_DEEPEST = 2_000
+"""Places deeper than any run has are not looked for: a log from elsewhere may name anything."""
+
 
 @dataclass(slots=True)
 class Durable:
@@ -125,13 +128,17 @@ class History:
 
     def _plant(self, path: str) -> None:
         """Make a place, and those above it, known as the children they are."""
-        if path in self._below:
+        if path in self._below or path.count("/") > _DEEPEST:
             return
-        self._below[path] = []
-        above = path.rpartition("/")[0]
-        if above:
-            self._plant(above)
-            self._below[above].append(path)
+        unknown: list[str] = []
+        while path and path not in self._below:
+            unknown.append(path)
+            path = path.rpartition("/")[0]
+        for place in reversed(unknown):
+            self._below[place] = []
+            if path:
+                self._below[path].append(place)
+            path = place
 
     def _subtree(self, path: str, children: frozenset[str] | None) -> Iterator[str]:
         below = self._below.get(path, ()) if children is None else (f"{path}/{child}" for child in children)
