@@ -1,12 +1,15 @@
-"""Imports antiphon once, then forks a child for each line of input: ``BACKEND start|resume RUN_DIR EXECUTIONS``.
+"""Imports antiphon once, then forks a child for each line of input: ``BACKEND start|resume RUN_DIR EXECUTIONS AFTER``.
 
-Prints the child's pid, and its exit code (or -signal) once it ended. A child is a process of its own, killed for real;
-only the imports are shared.
+Sends the child SIGKILL after AFTER seconds (``inf``: never) and prints its exit code, or -signal, once it ended. A
+child is a process of its own, killed for real; only the imports are shared. The parent that forked it sends the
+signal: nobody else can know that the pid is still the child's.
 """
 
 import gc
 import json
 import os
+import select
+import signal
 import sys
 from pathlib import Path
 
@@ -52,11 +55,16 @@ def main() -> None:
     """Serve until standard input ends."""
     gc.freeze()
     for line in sys.stdin:
+        *words, after = line.split()
+        ended, held_open = os.pipe()
         pid = os.fork()
         if not pid:
-            child(line.split())
-        print(pid, flush=True)
+            child(words)
+        os.close(held_open)
+        if not select.select([ended], [], [], None if after == "inf" else float(after))[0]:
+            os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
+        os.close(ended)
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
