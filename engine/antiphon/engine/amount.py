@@ -275,6 +275,9 @@ def _checked(counts: tuple[object, ...]) -> Pairs:
 NOTHING: Final = Amount()
 """The empty amount."""
 
+ONE_AGENT: Final = Amount(agent_calls=1)
+"""What every agent call costs by beginning."""
+
 
 def add_to(counts: list[int], pairs: Pairs, sign: int = 1) -> None:
     """Add components to a vector of raw counts, in place; with a sign of -1 take them away."""

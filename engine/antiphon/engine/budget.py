@@ -12,7 +12,7 @@ goes on within its floor, hands back, and what it frees lets the next one go on.
 """
 
 from antiphon.engine.account import Account, Overdraft, Refusal
-from antiphon.engine.amount import DIMENSIONS, NOTHING, Amount, Pairs, add_to
+from antiphon.engine.amount import DIMENSIONS, NOTHING, ONE_AGENT, Amount, Pairs, add_to
 from antiphon.engine.carve import BudgetMisuse, BudgetRefused, Carve, Hold, Keep, WindDown
 from antiphon.engine.limits import Limits
 from antiphon.engine.line import Answer, Verdict, Waiter
@@ -32,8 +32,6 @@ __all__ = [
     "Waiter",
     "WindDown",
 ]
-
-_ONE_AGENT = Amount(agent_calls=1)
 
 
 class Budget:
@@ -250,7 +248,7 @@ class Budget:
         elif isinstance(answer, Hold):
             self.release(answer)
         elif isinstance(answer, Carve):
-            answer.never_began(answer.floor.common(_ONE_AGENT).pairs)
+            answer.never_began(answer.floor.common(ONE_AGENT).pairs)
             self.close(answer)
 
     # --- granting ---------------------------------------------------------------------------------------------------
@@ -324,7 +322,7 @@ class Budget:
             keep.account.reserve(terms.fresh)
             keep.give(terms.lent.pairs, -1)
             carve.lender, carve.lent = keep, terms.lent
-        carve.begin(floor.common(_ONE_AGENT).pairs)
+        carve.begin(floor.common(ONE_AGENT).pairs)
         return carve
 
     # --- closing ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from antiphon.engine.amount import NOTHING, Amount
+from antiphon.engine.amount import NOTHING, ONE_AGENT, Amount
 from antiphon.engine.call import AttemptSort, Call, Record
 from antiphon.engine.errors import RETRYABLE, InfrastructureError
 from antiphon.engine.output import strict_json
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from antiphon.engine.run import Run
 
 T = TypeVar("T")
-_ONE_AGENT = Amount(agent_calls=1)
 
 
 class RecordSink:
@@ -248,7 +247,7 @@ class CallContext:
         """Let a pause go on without this call, and wait to be cancelled by it."""
         run = self._branch.run
         self.stood_back = True
-        self.carve.never_began(self.carve.floor.common(_ONE_AGENT).pairs)
+        self.carve.never_began(self.carve.floor.common(ONE_AGENT).pairs)
         run.land(self._sort)
         try:
             await anyio.sleep_forever()

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.engine.amount import NOTHING, Amount
+from antiphon.engine.amount import NOTHING, ONE_AGENT, Amount
 from antiphon.engine.history import Durable, History, Left, Placed, SeenBranch, StateSet
 from antiphon.tracing.log import Event, Json
 
-_ONE_AGENT = Amount(agent_calls=1)
 _NEVER_REPLAYED = frozenset({"cancelled", "skipped"})
 
 
@@ -159,7 +158,7 @@ class Journal:
         data = event.data
         self.in_flight[event.path] = InFlight(event.path, str(data["hash"]), str(data["name"]), str(data["call"]))
         if data["call"] == "agent":
-            self._charge(event.path, _ONE_AGENT)
+            self._charge(event.path, ONE_AGENT)
 
     def _call_ended(self, event: Event) -> None:
         flying = self.in_flight.pop(event.path, None)
@@ -167,7 +166,7 @@ class Journal:
         if own:
             self._charge(event.path, _amount(own))
         if event.data.get("began") is False and flying is not None and flying.sort == "agent":
-            self._take_back(event.path, _ONE_AGENT)
+            self._take_back(event.path, ONE_AGENT)
         durable = Durable(event.path, event.path, str(event.data["hash"]), event.seq, event.at, event.data)
         self._history.put_call(Placed(event.path, self.attempts, durable))
         if durable.kind not in _NEVER_REPLAYED:

@@ -143,13 +143,9 @@ def _typed(declared: Any) -> OutputType:
 
 @lru_cache(maxsize=512)
 def _json_schema(text: str) -> OutputType:
-    try:
-        from jsonschema import SchemaError
-        from jsonschema.validators import validator_for
-    except ImportError:
-        raise UsageError(
-            "output= as a JSON Schema needs the package jsonschema", advice="pip install jsonschema"
-        ) from None
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+
     schema = json.loads(text)
     try:
         validator_for(schema).check_schema(schema)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from antiphon.engine.account import Refusal
-from antiphon.engine.amount import Amount
+from antiphon.engine.amount import ONE_AGENT, Amount
 from antiphon.engine.branch import Branch
 from antiphon.engine.call import Call
 from antiphon.engine.carve import BudgetRefused, Carve, WindDown
@@ -35,6 +35,7 @@ from antiphon.engine.outcome import (
 from antiphon.engine.output import SchemaMismatch, is_scalar
 from antiphon.engine.place import Place, place_of
 from antiphon.engine.replay import recorded, reuse
+from antiphon.engine.settings import LARGE_BYTES
 from antiphon.engine.slices import within_agent_seconds
 from antiphon.tracing.errors import LogClosed, LogFailed, NotEncodable
 from antiphon.tracing.log import Json, Log
@@ -43,7 +44,6 @@ from antiphon.tracing.spans import current_context
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-_BLOB_BYTES = 64 * 1024
 _RAW_CHARACTERS = 20_000
 
 
@@ -82,7 +82,7 @@ async def _first_time(place: Place) -> Outcome[Any]:
     except BudgetRefused as error:
         return await _refused(place, error.refusal)
     if run.mode != "running":  # a pause came while this waited for the budget
-        carve.never_began(carve.floor.common(_ONE_AGENT).pairs)
+        carve.never_began(carve.floor.common(ONE_AGENT).pairs)
         run.budget.close(carve)
         await run.park()
     return await _admitted(place, carve)
@@ -110,12 +110,9 @@ async def _admit(place: Place) -> Carve:
     return await run.budget.admit(account, floor, fallback)
 
 
-_ONE_AGENT = Amount(agent_calls=1)
-
-
 @lru_cache(maxsize=256)
 def _with_agent(floor: Amount) -> Amount:
-    return floor + _ONE_AGENT
+    return floor + ONE_AGENT
 
 
 async def _refused(place: Place, refusal: Refusal) -> Outcome[Any]:
@@ -275,7 +272,7 @@ async def _fill_value(place: Place, fields: dict[str, Json], outcome: Outcome[An
         fields["value"] = value
         return outcome
     blobs = place.branch.run.blobs
-    if blobs is not None and len(value.text) > _BLOB_BYTES:
+    if blobs is not None and len(value.text) > LARGE_BYTES:
         with anyio.CancelScope(shield=True):
             fields["blob"] = await anyio.to_thread.run_sync(blobs.put, value.text.encode())
     else:
@@ -303,7 +300,7 @@ def _fill_cost(place: Place, context: CallContext, fields: dict[str, Json]) -> N
     if context.stood_back:
         fields["began"] = False
     elif place.call.sort == "agent":
-        spent = spent + _ONE_AGENT
+        spent = spent + ONE_AGENT
     if own:
         fields["own"] = own.to_json()
         spent = spent + own

@@ -62,7 +62,7 @@ class Run:
         self.host = dict(host or {})
         self.journal: Journal = read_journal(log.events())
         self.epoch = log.epoch
-        self.seed = f"{run_id}"
+        self.seed = run_id
         self.state: dict[str, Json] = {}
         self.contested: set[str] = set()
         self.records: list[Recorded] = []

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 HostFunction = Callable[..., Any]
+
+LARGE_BYTES: Final = 64 * 1024
+"""A value whose JSON is larger than this is kept as a blob, and not in the log."""
 
 
 @dataclass(frozen=True, slots=True)

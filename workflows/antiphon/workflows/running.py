@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from antiphon.engine import Amount, Run, RunResult, Settings, UsageError
 from antiphon.engine.errors import leading
+from antiphon.engine.settings import LARGE_BYTES
 from antiphon.tracing import Json, Log, LogDamaged, LogUnusable, Redactor, exporting, open_log, read_log
 from antiphon.workflows import controls
 from antiphon.workflows.disk import RunBlobs, check_plain, recording, write_whole
@@ -23,7 +24,6 @@ from antiphon.workflows.loading import Loaded
 from antiphon.workflows.places import RunPlace, is_ours
 from antiphon.workflows.scripts import Scripts
 
-_VALUE_BYTES = 64 * 1024
 _NO_REPORTS: Mapping[str, str] = {}
 
 
@@ -254,7 +254,7 @@ async def _close(run: Run, result: RunResult, reports: Mapping[str, str], value:
 
 def _ending(run: Run, result: RunResult, value: Json) -> dict[str, Json]:
     text = json.dumps(value)
-    large = len(text) > _VALUE_BYTES and run.blobs is not None
+    large = len(text) > LARGE_BYTES and run.blobs is not None
     kept: dict[str, Json] = {"blob": run.blobs.put(text.encode())} if large and run.blobs else {"value": value}
     return {
         **kept,
