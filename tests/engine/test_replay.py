@@ -276,6 +276,24 @@ async def test_a_limit_of_the_call_itself_is_raised_too() -> None:
     assert (await run(main(2), calls, first.log.events())).value == "succeeded"
 
 
+@virtual_time
+async def test_a_deadline_of_the_call_itself_is_raised_too() -> None:
+    def main(seconds: float | None) -> Callable[[], Awaitable[Any]]:
+        async def script() -> str:
+            limits = None if seconds is None else {"wall_seconds": seconds}
+            return (await branch("b", agent("sleep 100", limits=limits))).kind
+
+        return script
+
+    calls = Calls()
+    first = await run(main(5), calls)
+    assert (first.value, calls.taken()) == ("timed_out", ["sleep 100"])
+    assert ((await run(main(5), calls, first.log.events())).value, calls.taken()) == ("timed_out", [])
+    assert ((await run(main(2), calls, first.log.events())).value, calls.taken()) == ("timed_out", [])
+    assert ((await run(main(200), calls, first.log.events())).value, calls.taken()) == ("succeeded", ["sleep 100"])
+    assert ((await run(main(None), calls, first.log.events())).value, calls.taken()) == ("succeeded", ["sleep 100"])
+
+
 async def test_what_was_open_at_a_kill_is_named_and_charged_as_estimated() -> None:
     turnstile = Turnstile()
 

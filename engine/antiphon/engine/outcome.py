@@ -108,9 +108,15 @@ class Failed(Outcome[T_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedOut(Outcome[T_co]):
-    """A deadline fired. `scope` is the path of the branch whose deadline it was."""
+    """A deadline fired.
+
+    Attributes:
+        scope: the path of the branch whose deadline it was.
+        seconds: how long it gave, where that is a limit that could be raised; else None.
+    """
 
     scope: str = ""
+    seconds: float | None = None
     kind: ClassVar[Kind] = "timed_out"
 
 

@@ -165,7 +165,7 @@ async def _performed(place: Place, context: CallContext) -> Outcome[Any] | None:
             return _encoded(place, await _performer_answers(place, context))
     except Exception as error:
         return _after_error(place, leading(error))
-    return TimedOut(path=place.path, scope=place.path, reason=f"not done after {seconds:g} s")
+    return TimedOut(path=place.path, scope=place.path, seconds=seconds, reason=f"not done after {seconds:g} s")
 
 
 def _after_error(place: Place, error: Exception) -> Outcome[Any] | None:
@@ -290,6 +290,8 @@ def _fill_failure(fields: dict[str, Json], outcome: Outcome[Any]) -> None:
                 fields["raw"] = outcome.raw[:_RAW_CHARACTERS]
         case OverBudget():
             fields.update(scope=outcome.scope, dimension=outcome.dimension, limit=outcome.limit)
+        case TimedOut(seconds=float(seconds)):
+            fields["limit"] = seconds
         case _:
             pass
 

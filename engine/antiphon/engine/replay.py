@@ -28,6 +28,10 @@ def _performed_again(place: Place, durable: Durable) -> bool:
         limit = _limit_now(place, str(data.get("scope", "")), str(data.get("dimension", "")))
         if limit is None or limit > int(data.get("limit", 0)):
             return True
+    if durable.kind == "timed_out" and (given := data.get("limit")) is not None:
+        seconds = place.call.limits.wall_seconds if place.call.limits else None
+        if seconds is None or seconds > float(given):
+            return True
     if durable.kind in ("succeeded", "degraded") or not retry:
         return False
     return bool(retry & {"*", durable.kind, str(data.get("category", ""))})
@@ -67,7 +71,7 @@ def _decoded(place: Place, data: dict[str, Any]) -> Outcome[Any]:
             missing = tuple(Missing(*entry) for entry in data.get("missing", ()))
             return Degraded(path=path, reason=reason, result=_value(place, data), missing=missing)
         case "timed_out":
-            return TimedOut(path=path, reason=reason, scope=path)
+            return TimedOut(path=path, reason=reason, scope=path, seconds=data.get("limit"))
         case "over_budget":
             scope, dimension, limit = data.get("scope", ""), data.get("dimension", ""), data.get("limit", 0)
             return OverBudget(path=path, reason=reason, scope=scope, dimension=dimension, limit=limit)
