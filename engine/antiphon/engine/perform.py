@@ -136,7 +136,7 @@ async def _admitted(place: Place, carve: Carve) -> Outcome[Any]:
     recorded: Outcome[Any] | None = None
     run.take_off(place.call.sort)
     try:
-        fields = place.label()
+        fields = place.label() | await run.received.fields(place.call.task, place.frames)
         floor = place.prepared.floor.to_json()
         fields.update({"floor": floor} if floor else {}, **run.span_fields(span, branch.parent_span()))
         await run.log.append("call.started", place.path, fields)

@@ -21,6 +21,7 @@ from antiphon.engine.history import Placed, SeenBranch
 from antiphon.engine.journal import Journal, read_journal
 from antiphon.engine.limits import Limits
 from antiphon.engine.outcome import Cancelled, Outcome
+from antiphon.engine.received import Received, frames_in
 from antiphon.engine.result import Recorded, Reuse, RunResult, census_of
 from antiphon.engine.settings import Blobs, HostFunction, Settings
 from antiphon.tracing.log import Json, Log
@@ -61,6 +62,7 @@ class Run:
         self.performers = dict(performers or {})
         self.host = dict(host or {})
         self.journal: Journal = read_journal(log.events())
+        self.received = Received(log, blobs, set(frames_in(log.events())))
         self.epoch = log.epoch
         self.seed = run_id
         self.state: dict[str, Json] = {}

@@ -32,7 +32,7 @@ from antiphon.engine.limits import Limits
 from antiphon.engine.output import output_type
 from antiphon.engine.result import RunResult
 from antiphon.engine.run import Run
-from antiphon.engine.settings import HostFunction, Settings
+from antiphon.engine.settings import Blobs, HostFunction, Settings
 from antiphon.tracing.log import Event, Json, MemoryLog
 
 Answer = Callable[[Call, CallContext], Awaitable[object]]
@@ -75,6 +75,7 @@ async def memory_run(
     top_up: Amount | None = None,
     beside: Callable[[Run], Coroutine[Any, Any, None]] | None = None,
     log: MemoryLog | None = None,
+    blobs: Blobs | None = None,
 ) -> MemoryRun:
     """Run a script with its log in memory, to its end, pause or stop.
 
@@ -89,6 +90,7 @@ async def memory_run(
         top_up: what to add to the run's limits.
         beside: runs beside the script until that ends: pauses, answers, looks.
         log: records there instead; it has its own history.
+        blobs: keeps what is large.
     """
     log = log or MemoryLog(history=history)
     run = Run(
@@ -99,6 +101,7 @@ async def memory_run(
         settings=settings,
         host=host,
         top_up=top_up,
+        blobs=blobs,
     )
     results: list[RunResult] = []
     try:

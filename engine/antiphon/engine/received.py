@@ -1,0 +1,110 @@
+"""What each call was given, kept in the log: its task, and its frames once each, however many calls see them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import anyio
+import anyio.to_thread
+
+from antiphon.engine.settings import LARGE_BYTES, Blobs
+from antiphon.tracing.errors import AntiphonError
+from antiphon.tracing.log import Event, Json, Log
+
+FRAME = "frame"
+"""The event that holds one frame: ``{"frame": digest, "value": …}``, or ``"blob"`` for its hash where it is large."""
+
+
+@dataclass(slots=True)
+class Received:
+    """Writes down what calls are given.
+
+    Attributes:
+        log, blobs: where. known: the digests of the frames that the log holds already.
+    """
+
+    log: Log
+    blobs: Blobs | None
+    known: set[str] = field(default_factory=set[str])
+
+    async def fields(self, task: Json, frames: tuple[Json, ...]) -> dict[str, Json]:
+        """The fields of `call.started` that say what a call is given; the frames themselves go before it."""
+        given: dict[str, Json] = {"task": await self._kept(task) if _large(task) else task}
+        if frames:
+            given["frames"] = [await self._frame(frame) for frame in frames]
+        return given
+
+    async def _frame(self, frame: Json) -> str:
+        text = self.log.redact(json.dumps(frame, sort_keys=True, ensure_ascii=False))
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        if digest not in self.known:
+            self.known.add(digest)
+            fields: dict[str, Json] = {"frame": digest}
+            if self.blobs is not None and len(text) > LARGE_BYTES:
+                fields["blob"] = await self._put(text)
+            else:
+                fields["value"] = frame
+            self.log.enqueue(FRAME, "", fields)
+        return digest
+
+    async def _kept(self, task: Json) -> Json:
+        if self.blobs is None:
+            return task
+        return {"blob": await self._put(self.log.redact(json.dumps(task, ensure_ascii=False)))}
+
+    async def _put(self, text: str) -> str:
+        assert self.blobs is not None
+        digest = ""
+        with anyio.CancelScope(shield=True):
+            digest = await anyio.to_thread.run_sync(self.blobs.put, text.encode("utf-8", "backslashreplace"))
+        return digest
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one call was given, read back. Either is None where the log, or the run's blobs, do not hold it."""
+
+    task: Json
+    frames: tuple[Json, ...] | None
+
+
+def frames_in(events: Iterable[Event]) -> dict[str, Mapping[str, Any]]:
+    """By digest: the event fields of every frame in a log."""
+    return {str(event.data.get("frame")): event.data for event in events if event.kind == FRAME}
+
+
+def given_to(started: Mapping[str, Any], frames: Mapping[str, Mapping[str, Any]], blobs: Blobs | None) -> Given:
+    """What a call was given.
+
+    Args:
+        started: the fields of its `call.started`.
+        frames: what `frames_in` gives for the same log.
+        blobs: the run's, or None; content that was changed there counts as not held.
+    """
+    task = cast("Json", started.get("task"))
+    if isinstance(task, dict) and set(task) == {"blob"}:
+        task = _opened(task, blobs)
+    named = cast("object", started.get("frames", []))
+    digests = [str(digest) for digest in cast("list[object]", named)] if isinstance(named, list) else None
+    if digests is None or not frames.keys() >= set(digests):
+        return Given(task, None)
+    return Given(task, tuple(_opened(frames[digest], blobs) for digest in digests))
+
+
+def _opened(fields: Mapping[str, Any], blobs: Blobs | None) -> Json:
+    if "blob" not in fields:
+        return cast("Json", fields.get("value"))
+    try:
+        return cast("Json", json.loads(blobs.get(str(fields["blob"])))) if blobs is not None else None
+    except (AntiphonError, ValueError, RecursionError):
+        return None
+
+
+def _large(task: Json) -> bool:
+    if isinstance(task, str):
+        return len(task) > LARGE_BYTES
+    return isinstance(task, (dict, list)) and len(json.dumps(task)) > LARGE_BYTES
