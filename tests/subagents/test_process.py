@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack
 import anyio
 import pytest
 
-from antiphon.subagents.process import Completed, ProcessLimits, Unavailable, run_command
+from antiphon.subagents.process import Completed, Confinement, ProcessLimits, Unavailable, run_command
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
@@ -32,7 +32,7 @@ class Options(TypedDict, total=False):
     env: dict[str, str]
     timeout_seconds: float | None
     output_limit: int
-    limits: ProcessLimits
+    confinement: Confinement
 
 
 async def python(code: str, *arguments: str, **options: Unpack[Options]) -> Completed:
@@ -197,7 +197,7 @@ async def test_many_at_once_wait_for_no_thread() -> None:
 @LINUX
 async def test_limits_are_set_and_no_core_is_dumped() -> None:
     code = "import resource as r; print([r.getrlimit(x)[0] for x in (r.RLIMIT_CORE, r.RLIMIT_CPU, r.RLIMIT_FSIZE)])"
-    ended = await python(code, limits=ProcessLimits(cpu_seconds=9, file_bytes=4096))
+    ended = await python(code, confinement=Confinement(limits=ProcessLimits(cpu_seconds=9, file_bytes=4096)))
     assert ended.stdout == b"[0, 9, 4096]\n"
 
 

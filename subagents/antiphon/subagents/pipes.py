@@ -6,9 +6,14 @@ import os
 import selectors
 import subprocess
 import time
+from contextlib import suppress
 from typing import Literal
 
-Ending = Literal["exit", "timeout", "limit", "stop"]
+from antiphon.subagents.sandbox.watch import Excess, Watch, descendants
+
+Ending = Literal["exit", "timeout", "limit", "excess", "stop"]
+STARTED = b"."
+"""What the launcher says just before it becomes the program."""
 
 _CHUNK_BYTES = 1 << 16
 # How often to look whether a child has ended although its pipes are open (a grandchild may hold them), or the other
@@ -22,21 +27,32 @@ class Pipes:
     """What a child writes, kept up to a limit.
 
     Attributes:
-        report: what the launcher said of a program that did not start; empty if it did.
+        report: what the launcher said: `STARTED`, then why the program did not start if it did not.
         truncated: stdout or stderr went over the limit.
+        namespaced: the child's first child is the first process of a namespace.
+        first: a descriptor of that one, once the launcher has spoken; whoever takes it closes it.
     """
 
     def __init__(
-        self, child: subprocess.Popen[bytes], report: int, stop: int, *, output_limit: int, deadline: float | None
+        self,
+        child: subprocess.Popen[bytes],
+        report: int,
+        stop: int,
+        watch: Watch,
+        *,
+        output_limit: int,
+        deadline: float | None,
     ) -> None:
         assert child.stdout is not None
         assert child.stderr is not None
-        self._child, self._stop = child, stop
+        self._child, self._stop, self._watch = child, stop, watch
         self._limit, self._deadline = output_limit, deadline
         self._stdout, self._stderr, self._report = child.stdout.fileno(), child.stderr.fileno(), report
         self._read = {descriptor: bytearray() for descriptor in (self._stdout, self._stderr, report)}
         self._selector = selectors.DefaultSelector()
         self.truncated = False
+        self.namespaced = False
+        self.first: int | None = None
         for descriptor in self._read:
             os.set_blocking(descriptor, False)
             self._selector.register(descriptor, selectors.EVENT_READ)
@@ -56,6 +72,11 @@ class Pipes:
         """Why the program did not start, in the launcher's words."""
         return bytes(self._read[self._report])
 
+    @property
+    def excess(self) -> Excess | None:
+        """The limit that all its processes together went over."""
+        return self._watch.excess
+
     def read(self) -> Ending:
         """Read until the child has ended, ran out of time or room, or is to be stopped. Says which."""
         self._selector.register(self._stop, selectors.EVENT_READ)
@@ -69,11 +90,14 @@ class Pipes:
                 return "stop"
             if self.truncated:
                 return "limit"
+            if self._watch.look() is not None:
+                return "excess"
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS) if silent else _SHORTEST_PAUSE_SECONDS
         return "exit"
 
     def drain(self) -> None:
         """Read what a dead child left in its pipes, then close them. Bounded, as a stranger may still hold them."""
+        self.namespaced = False  # nobody is there any more
         if self._stop in self._selector.get_map():
             self._selector.unregister(self._stop)
         end = time.monotonic() + _DRAIN_SECONDS
@@ -105,6 +129,8 @@ class Pipes:
         if not chunk:
             self._selector.unregister(descriptor)
             return
+        if descriptor == self._report and self.namespaced and self.first is None:
+            self.first = _first_child(self._child.pid)
         kept = self._read[descriptor]
         room = self._limit - len(kept)
         self.truncated |= len(chunk) > room
@@ -116,3 +142,14 @@ def _has_ended(child: subprocess.Popen[bytes]) -> bool:
     if hasattr(os, "waitid"):
         return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     return child.poll() is not None
+
+
+def _first_child(pid: int) -> int | None:
+    """A descriptor that becomes readable when the first child of a process has ended; None if there is none any more.
+
+    Asked while the launcher speaks, so that child is there: of bwrap it is the first process of the new namespace.
+    """
+    for child in descendants(pid)[:1]:
+        with suppress(OSError):
+            return os.pidfd_open(child)
+    return None

@@ -8,14 +8,10 @@ a child started from one of them and awaited elsewhere would be killed after a f
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +19,19 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from antiphon.subagents.pipes import Ending, Pipes
+from antiphon.subagents.pipes import STARTED, Ending, Pipes
+from antiphon.subagents.sandbox.bare import Unconfined
+from antiphon.subagents.sandbox.confinement import Confinement, ProcessLimits
+from antiphon.subagents.sandbox.contract import Job, Launch, Refused, Sandbox
+from antiphon.subagents.sandbox.ending import end
+from antiphon.subagents.sandbox.scratch import private_folder
+from antiphon.subagents.sandbox.watch import Excess, Watch
 
-REAP_SECONDS = 5.0
+__all__ = ["OUTPUT_LIMIT_BYTES", "Completed", "Confinement", "ProcessLimits", "Unavailable", "run_command", "run_here"]
+
 OUTPUT_LIMIT_BYTES = 32 * 1024 * 1024
-_LAUNCHER = str(Path(__file__).with_name("launcher.py"))
+_LAST_SIGNAL = 64
+_SAID_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Completed:
         truncated: it wrote more than that, and was ended for it.
         timed_out: it took longer than it was given, and was ended for it.
         seconds: wall time, start-up included.
+        excess: the limit on all its processes together that it went over, and was ended for; None if none.
     """
 
     exit: int | None
@@ -48,6 +53,7 @@ class Completed:
     truncated: bool = False
     timed_out: bool = False
     seconds: float = 0.0
+    excess: Excess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +70,15 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessLimits:
-    """Limits the operating system enforces on the program itself (Linux; elsewhere they are not set).
-
-    Attributes:
-        cpu_seconds: of processor time, None for no limit.
-        address_space_bytes: of virtual memory, None for no limit.
-        file_bytes: largest file it may write, None for no limit.
-    """
-
-    cpu_seconds: int | None = 600
-    address_space_bytes: int | None = None
-    file_bytes: int | None = 64 * 1024 * 1024
-
-    def render(self) -> str:
-        """The limits as the launcher reads them. Core dumps are always off: they would hold the audited code."""
-        named = {"CPU": self.cpu_seconds, "AS": self.address_space_bytes, "FSIZE": self.file_bytes}
-        return ",".join(["CORE=0", *(f"{name}={value}" for name, value in named.items() if value is not None)])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Command:
     argv: tuple[str, ...]
     cwd: Path | None
     env: Mapping[str, str]
     timeout_seconds: float | None
     output_limit: int
-    limits: ProcessLimits
     advice: str
+    sandbox: Sandbox
+    confinement: Confinement
     search: str = field(default_factory=lambda: os.environ.get("PATH", os.defpath))
 
 
@@ -102,10 +89,11 @@ async def run_command(
     env: Mapping[str, str] | None = None,
     timeout_seconds: float | None = 120.0,
     output_limit: int = OUTPUT_LIMIT_BYTES,
-    limits: ProcessLimits | None = None,
     advice: str | None = None,
+    sandbox: Sandbox | None = None,
+    confinement: Confinement | None = None,
 ) -> Completed | Unavailable:
-    """Run a command to its end, and every process of its group with it.
+    """Run a command to its end, and all that it started with it.
 
     Its input is empty. Its environment is PATH, LANG=C.UTF-8, an empty HOME that is removed afterwards, and `env`:
     nothing else of the user's, so no secrets. On Linux it dies with this process, even if that is killed.
@@ -113,12 +101,15 @@ async def run_command(
 
     Args:
         argv: the program (a path, or a name looked up in PATH) and its arguments.
-        cwd: where it runs; by default the empty HOME, so that it finds no configuration beside it.
+        cwd: where it runs; by default the empty HOME, so that it finds no configuration beside it. In a sandbox it must
+            be granted.
         env: more variables, such as TRACEPARENT.
-        timeout_seconds: wall time after which its group is killed; None for no limit.
-        output_limit: bytes kept of each of stdout and stderr; at more than that its group is killed.
-        limits: limits set on the program by the operating system.
+        timeout_seconds: wall time after which it is killed; None for no limit.
+        output_limit: bytes kept of each of stdout and stderr; at more than that it is killed.
         advice: what to say to somebody who does not have the program.
+        sandbox: what confines it (see `antiphon.subagents.sandbox.choose`); by default nothing does, and a process of
+            it that leaves its group may outlive the call.
+        confinement: what it may reach, and its limits; by default no file of the user's.
     """
     command = _Command(
         argv=tuple(argv),
@@ -126,8 +117,9 @@ async def run_command(
         env=dict(env or {}),
         timeout_seconds=timeout_seconds,
         output_limit=output_limit,
-        limits=limits or ProcessLimits(),
         advice=advice or f"install {Path(argv[0]).name}, or put it on PATH",
+        sandbox=sandbox or Unconfined(),
+        confinement=confinement or Confinement(),
     )
     result: Completed | Unavailable | None = None
     stop, stopper = os.pipe()
@@ -143,6 +135,34 @@ async def run_command(
     return result
 
 
+def run_here(
+    argv: Sequence[str], *, sandbox: Sandbox, confinement: Confinement, timeout_seconds: float
+) -> Completed | Unavailable:
+    """Run a short command in this thread, which waits for it: for probing a sandbox before anything asynchronous runs.
+
+    Args:
+        argv: the program and its arguments.
+        sandbox: what confines it.
+        confinement: what it may reach, and its limits.
+        timeout_seconds: wall time after which it is killed.
+    """
+    command = _Command(
+        argv=tuple(argv),
+        cwd=None,
+        env={},
+        timeout_seconds=timeout_seconds,
+        output_limit=1 << 20,
+        advice=f"install {Path(argv[0]).name}, or put it on PATH",
+        sandbox=sandbox,
+        confinement=confinement,
+    )
+    stop, stopper = os.pipe()
+    try:
+        return _run(command, stop)
+    finally:
+        os.close(stopper)
+
+
 async def _close_when_cancelled(descriptor: int) -> None:
     try:
         await anyio.sleep_forever()
@@ -153,8 +173,10 @@ async def _close_when_cancelled(descriptor: int) -> None:
 def _run(command: _Command, stop: int) -> Completed | Unavailable:
     started = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="antiphon-", ignore_cleanup_errors=True) as private:
+        with private_folder() as private:
             return _run_in(command, private, stop, started)
+    except Refused as refused:
+        return Unavailable(program=command.argv[0], reason=refused.reason, advice=refused.advice)
     except OSError as error:
         return _unavailable(command, error.strerror or str(error))
     finally:
@@ -162,65 +184,96 @@ def _run(command: _Command, stop: int) -> Completed | Unavailable:
 
 
 def _run_in(command: _Command, private: str, stop: int, started: float) -> Completed | Unavailable:
-    program = shutil.which(command.argv[0], path=command.search)
+    program = command.sandbox.find(command.argv[0], command.search)
     if program is None:
         return _unavailable(command, "it was not found, or is not executable")
-    report, reporter = os.pipe()
-    try:
-        child = _spawn(command, os.path.abspath(program), private, reporter)
-    except OSError:
-        os.close(report)
-        raise
-    finally:
+    with ExitStack() as ours:
+        report, reporter = _pipe(ours)
+        alive, keeper = _pipe(ours)
+        job = _job(command, program, private, reporter, alive)
+        with command.sandbox.prepare(job) as launch:
+            child = _spawn(launch)
         os.close(reporter)
+        os.close(alive)
+        ours.pop_all()
     deadline = None if command.timeout_seconds is None else started + command.timeout_seconds
-    pipes = Pipes(child, report, stop, output_limit=command.output_limit, deadline=deadline)
+    watch = Watch(child.pid, command.confinement.limits, private)
+    pipes = Pipes(child, report, stop, watch, output_limit=command.output_limit, deadline=deadline)
+    pipes.namespaced = launch.namespaced
     try:
         ending = pipes.read()
     finally:
-        _end(child)
+        end(child, launch, keeper, pipes.first)
         pipes.drain()
-    if pipes.report:
-        return _unavailable(command, pipes.report.decode("utf-8", "replace"))
-    return _completed(child, pipes, ending, started)
+    trouble = _trouble(child, launch, pipes, ending)
+    if trouble is not None:
+        return _unavailable(command, trouble)
+    return _completed(child, launch, pipes, ending, started)
 
 
-def _completed(child: subprocess.Popen[bytes], pipes: Pipes, ending: Ending, started: float) -> Completed:
+def _pipe(closing: ExitStack) -> tuple[int, int]:
+    both = os.pipe()
+    for one in both:
+        closing.callback(os.close, one)
+    return both
+
+
+def _job(command: _Command, program: str, private: str, report: int, alive: int) -> Job:
+    return Job(
+        program=os.path.abspath(program) if os.sep in program else program,
+        arguments=command.argv[1:],
+        cwd=str(command.cwd or private),
+        env={"PATH": command.search, "LANG": "C.UTF-8", "HOME": private, "TMPDIR": private, **command.env},
+        private=private,
+        confinement=command.confinement,
+        report=report,
+        alive=alive,
+    )
+
+
+def _spawn(launch: Launch) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        launch.argv,
+        cwd=launch.cwd,
+        env=launch.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=launch.inherit,
+    )
+
+
+def _trouble(child: subprocess.Popen[bytes], launch: Launch, pipes: Pipes, ending: Ending) -> str | None:
+    """Why the program did not start; None if it did, or was ended before it could."""
+    started = pipes.report == STARTED or not launch.reports
+    refused = child.returncode is not None and launch.refused(child.returncode, pipes.stderr)
+    if (started and not refused) or (not pipes.report and ending != "exit"):
+        return None
+    if reason := pipes.report.removeprefix(STARTED):
+        return reason.decode("utf-8", "replace")
+    said = " ".join(pipes.stderr[-_SAID_BYTES:].decode("utf-8", "replace").split())
+    return f"its sandbox did not start: {said or 'it does not say why'}"
+
+
+def _completed(
+    child: subprocess.Popen[bytes], launch: Launch, pipes: Pipes, ending: Ending, started: float
+) -> Completed:
     return Completed(
-        exit=child.returncode,
+        exit=_exit(child.returncode, launch),
         stdout=pipes.stdout,
         stderr=pipes.stderr,
         truncated=pipes.truncated,
         timed_out=ending == "timeout",
         seconds=time.monotonic() - started,
+        excess=pipes.excess,
     )
 
 
-def _spawn(command: _Command, program: str, private: str, reporter: int) -> subprocess.Popen[bytes]:
-    argv = [program, *command.argv[1:]]
-    inherited: tuple[int, ...] = ()
-    if sys.platform == "linux" and sys.executable:
-        settings = [str(os.getpid()), str(reporter), command.limits.render()]
-        argv, inherited = [sys.executable, "-I", "-S", _LAUNCHER, *settings, *argv], (reporter,)
-    return subprocess.Popen(
-        argv,
-        cwd=command.cwd or private,
-        env={"PATH": command.search, "LANG": "C.UTF-8", "HOME": private, "TMPDIR": private, **command.env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        pass_fds=inherited,
-    )
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the child's group, then reap the child. In that order: the id is its own until then."""
-    if child.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):  # it has all ended (macOS says EPERM of a zombie)
-            os.killpg(child.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):  # stuck in the kernel; `exit` stays None and says so
-        child.wait(REAP_SECONDS)
+def _exit(status: int | None, launch: Launch) -> int | None:
+    if launch.shell_status and status is not None and 128 < status <= 128 + _LAST_SIGNAL:
+        return 128 - status
+    return status
 
 
 def _unavailable(command: _Command, reason: str) -> Unavailable:

@@ -1,0 +1,112 @@
+"""Looks after a command from outside while it runs: how many processes it is, what they hold, what it left on disk.
+
+The kernel has no limit for the sum of a command's processes that an ordinary user can set: RLIMIT_NPROC counts all of
+the user's processes and does nothing for uid 0, and cgroups are seldom delegated. So this counts, ten times a second.
+What it counts is ended at once, whole; between two looks a command can go over.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from antiphon.subagents.sandbox.confinement import ProcessLimits
+
+Excess = Literal["processes", "memory", "scratch"]
+
+_LOOK_EVERY_SECONDS: Final = 0.1
+_SCAN_EVERY_LOOKS: Final = 5
+_ENTRIES_AT_MOST: Final = 10_000
+
+
+class Watch:
+    """One command under way.
+
+    Attributes:
+        excess: the limit it went over; None if none.
+    """
+
+    def __init__(self, pid: int, limits: ProcessLimits, folder: str) -> None:
+        self._pid, self._limits, self._folder = pid, limits, folder
+        self._next = time.monotonic() + _LOOK_EVERY_SECONDS
+        self._looks = 0
+        self.excess: Excess | None = None
+
+    def look(self) -> Excess | None:
+        """Look if it is time to: the limit that the command is over."""
+        if self.excess is None and time.monotonic() >= self._next:
+            self.excess = self._over()
+            self._looks += 1
+            self._next = time.monotonic() + _LOOK_EVERY_SECONDS
+        return self.excess
+
+    def _over(self) -> Excess | None:
+        processes = [self._pid, *descendants(self._pid)]  # a sandbox's own one or two are among them
+        if self._limits.processes is not None and len(processes) > self._limits.processes:
+            return "processes"
+        memory = self._limits.memory_bytes
+        if memory is not None and sum(map(_resident, processes)) > memory and sum(map(_share, processes)) > memory:
+            return "memory"
+        if self._looks % _SCAN_EVERY_LOOKS == 0 and self._limits.scratch_bytes is not None:
+            return "scratch" if _holds_more(self._folder, self._limits.scratch_bytes) else None
+        return None
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one, which is not among them; none where the system does not tell (it is no Linux)."""
+    found = [pid]
+    for one in found:
+        found += _children(one)
+    return found[1:]
+
+
+def _children(pid: int) -> Iterator[int]:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return
+    for thread in threads:
+        try:
+            yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+        except OSError:
+            continue  # that thread has ended
+
+
+def _resident(pid: int) -> int:
+    """What a process holds in memory, shared pages counted whole, in bytes."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+def _share(pid: int) -> int:
+    """The same with each shared page divided by those who share it. The kernel walks all pages for this."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines()
+    except OSError:
+        return _resident(pid)
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:"))
+
+
+def _holds_more(folder: str, limit: int) -> bool:
+    """Whether a folder holds more than so many bytes, or more entries than anybody needs."""
+    total = entries = 0
+    waiting = [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as listing:
+                for entry in listing:
+                    entries += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if total > limit or entries > _ENTRIES_AT_MOST:
+                        return True
+        except OSError:
+            continue  # it went away, or cannot be listed
+    return False
