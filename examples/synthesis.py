@@ -5,18 +5,18 @@ antiphon run examples/synthesis.py
 
 from typing import Any
 
-from antiphon.subagents.records import Actor, Claim, Key
-from antiphon.workflows.script import CallContext, agent, claims, function_agent, parallel, phase, synthesize
+from antiphon.subagents.records import Actor, Finding, FindingKey
+from antiphon.workflows.script import CallContext, agent, claims, function_agent, log, parallel, phase, synthesize
 
 manifest = {"name": "synthesis", "phases": ["read", "merge"], "roles": ["calm", "strict"]}
 
 
-def found(reader: str, severity: Any) -> Claim:
+def found(reader: str, severity: Any) -> Finding:
     """A claim about one place; equal keys are about the same thing."""
-    return Claim(
+    return Finding(
         record="claim",
         sort="finding",
-        key=Key(path="app.py", rule="no-auth", symbol="delete_user"),
+        key=FindingKey(path="app.py", rule="no-auth", symbol="delete_user"),
         rule="no-auth",
         title="no login check",
         text=f"{reader}: delete_user does not check who asks",
@@ -45,4 +45,7 @@ async def main() -> dict[str, object]:
     await parallel(agent("Read app.py", role=role, covers=["app.py"]) for role in ("calm", "strict"))
     phase("merge")
     merged = synthesize(planned=["app.py"])
-    return {"claims": len(claims()), "groups": len(merged.clusters), "conflicts": len(merged.clusters[0].conflicts)}
+    for conflict in merged.conflicts:
+        sides = (f"{side.says}, says {' and '.join(side.groups)}" for side in conflict.positions)
+        log(f"{conflict.reason}: {'; '.join(sides)}")
+    return {"claims": len(claims()), "groups": len(merged.clusters), "conflicts": len(merged.conflicts)}

@@ -179,11 +179,20 @@ async def test_how_it_ended_is_told(sandbox: Sandbox, mark: str, end: str, statu
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", CONFINING)
-async def test_a_command_of_fifteen_seconds_lives(name: str, mark: str, fifo: Path) -> None:
+async def test_a_command_of_fifteen_seconds_lives(mark: str, fifo: Path) -> None:
     """A thread of trio's expires after ten seconds without work; a child that dies with its thread would die then."""
-    ended = await python(sandbox_of(name), "time.sleep(15); print('whole')", mark)
-    assert (ended.exit, ended.stdout) == (0, b"whole\n")
+    ended: dict[str, Completed] = {}
+
+    async def sleep_in(name: str) -> None:
+        ended[name] = await python(sandbox_of(name), "time.sleep(15); print('whole')", mark)
+
+    names = [name for name in CONFINING if probe(name.partition(" ")[0]).usable]
+    if not names:
+        pytest.skip("nothing confines here")
+    async with anyio.create_task_group() as group:
+        for name in names:
+            group.start_soon(sleep_in, name)
+    assert {name: (one.exit, one.stdout) for name, one in ended.items()} == dict.fromkeys(names, (0, b"whole\n"))
 
 
 PARENT = """

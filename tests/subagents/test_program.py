@@ -11,7 +11,7 @@ from antiphon.engine.amount import Amount
 from antiphon.engine.errors import AgentFailure, InfrastructureError, MalformedOutput
 from antiphon.subagents.process import Completed
 from antiphon.subagents.program import Invocation, ProgramAgent, UnreadableOutput, ask_version
-from antiphon.subagents.records import Actor, Claim, Coverage, Key, Malformed, Record
+from antiphon.subagents.records import Actor, Coverage, Finding, FindingKey, Malformed, Record
 from antiphon.subagents.testing import CollectingContext
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
@@ -52,11 +52,11 @@ class Echo:
         done = [Coverage(record="coverage", unit=unit, check=self.check, state="done") for unit in units]
         return [*(self._claim(unit) for unit in said), *done]
 
-    def _claim(self, unit: str) -> Claim:
-        return Claim(
+    def _claim(self, unit: str) -> Finding:
+        return Finding(
             record="claim",
             sort="finding",
-            key=Key(path=unit, rule="echo:E1"),
+            key=FindingKey(path=unit, rule="echo:E1"),
             rule="E1",
             title="said",
             text="said",
@@ -69,9 +69,9 @@ class Echo:
 async def test_findings_are_records_and_the_value_is_counts() -> None:
     context = CollectingContext(UNITS)
     value = await ProgramAgent(name="echo", program=Echo())("look", context)
-    assert value == {"units": 2, "findings": 2, "suppressed": 0, "partial": 0, "failed": 0}
+    assert value == {"units": 2, "findings": 2, "set_aside": 0, "partial": 0, "failed": 0}
     assert json.loads(json.dumps(value)) == value
-    assert [record.key.path for record in context.records if isinstance(record, Claim)] == ["a.py", "b.py"]
+    assert [record.key.path for record in context.records if isinstance(record, Finding)] == ["a.py", "b.py"]
     assert [record.unit for record in context.records if isinstance(record, Coverage)] == ["a.py", "b.py"]
 
 
@@ -128,7 +128,7 @@ async def test_a_unit_that_brings_the_program_down_hides_no_other(wrong: str, re
     context = CollectingContext(["a", "b", "bomb", "d"])
     with pytest.raises(AgentFailure, match=f"echo: 1 of 4 units could not be looked at: .*{reason}"):
         await ProgramAgent(name="echo", program=program)("look", context)
-    assert [record.key.path for record in context.records if isinstance(record, Claim)] == ["a", "b", "d"]
+    assert [record.key.path for record in context.records if isinstance(record, Finding)] == ["a", "b", "d"]
     states = {record.unit: record for record in context.records if isinstance(record, Coverage)}
     assert {unit: record.state for unit, record in states.items()} == dict.fromkeys("abd", "done") | {"bomb": "failed"}
     assert reason in states["bomb"].reason
@@ -143,7 +143,7 @@ async def test_a_unit_that_hangs_the_program_is_not_waited_for_again_and_again()
     context = CollectingContext(["a", "bomb"])
     with pytest.raises(AgentFailure, match=r"1 of 2 units could not be looked at: echo 0 took longer than 1.5 s"):
         await ProgramAgent(name="echo", program=program)("look", context)
-    assert [record.key.path for record in context.records if isinstance(record, Claim)] == ["a"]
+    assert [record.key.path for record in context.records if isinstance(record, Finding)] == ["a"]
 
 
 async def test_a_missing_program_says_what_to_install() -> None:

@@ -1,8 +1,9 @@
 """subagents: what answers an agent call. Function agents and program agents now, model agents next; one contract.
 
 `function` is the contract (`Role`) and its simplest kind. `agents` performs calls for the engine: it finds the role and
-holds it to its criterion. `program` answers by running a program (`process`), and turns its output into `records`: the
-immutable claims and coverage that a synthesis is a view of. Importing this floor imports no model SDK.
+holds it to its criterion. `program` answers by running a program (`process`) in a `sandbox`, and turns its output into
+`records`: the immutable claims, verdicts and coverage that a synthesis is a view of. Importing this floor imports no
+model SDK.
 """
 
 from antiphon.subagents.agents import Agents, SeesInputs
@@ -14,34 +15,60 @@ from antiphon.subagents.records import (
     Claim,
     Coverage,
     Evidence,
-    Key,
+    Fact,
+    FactKey,
+    FileSpan,
+    Finding,
+    FindingKey,
+    Link,
     Malformed,
+    Passage,
+    Patch,
+    PatchKey,
     Record,
+    Resolution,
     Severity,
+    Verdict,
     file_span,
     from_json,
 )
+from antiphon.subagents.sandbox import Confinement, Sandbox, SandboxUnusable
+from antiphon.subagents.sandbox import choose as choose_sandbox
 
 __all__ = [
     "Actor",
     "Agents",
     "Claim",
     "Completed",
+    "Confinement",
     "Coverage",
     "Evidence",
+    "Fact",
+    "FactKey",
+    "FileSpan",
+    "Finding",
+    "FindingKey",
     "FunctionAgent",
     "Invocation",
-    "Key",
+    "Link",
     "Malformed",
+    "Passage",
+    "Patch",
+    "PatchKey",
     "ProcessLimits",
     "Program",
     "ProgramAgent",
     "Record",
+    "Resolution",
     "Role",
+    "Sandbox",
+    "SandboxUnusable",
     "SeesInputs",
     "Severity",
     "Unavailable",
     "UnreadableOutput",
+    "Verdict",
+    "choose_sandbox",
     "file_span",
     "from_json",
     "function_agent",

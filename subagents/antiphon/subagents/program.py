@@ -18,13 +18,20 @@ import anyio.to_thread
 
 from antiphon.engine.amount import Amount
 from antiphon.engine.errors import AgentFailure, InfrastructureError, MalformedOutput
-from antiphon.subagents.process import OUTPUT_LIMIT_BYTES, Completed, ProcessLimits, Unavailable, run_command
-from antiphon.subagents.records import Actor, Claim, Coverage, Record, malformed
+from antiphon.subagents.process import OUTPUT_LIMIT_BYTES, Completed, Unavailable, run_command
+from antiphon.subagents.records import AUTHOR, Actor, Coverage, Finding, Record, Verdict, malformed
+from antiphon.subagents.sandbox import Confinement, ProcessLimits, Sandbox
+from antiphon.subagents.sandbox.watch import Excess
 from antiphon.tracing.log import Json
 
 ONE_PROCESS = Amount(tool_calls=1)
 _STDERR_SHOWN = 300
 _LEAST_SHARE = 1 / 8
+_EXCESSES: dict[Excess, str] = {
+    "processes": "more processes than it may",
+    "memory": "more memory than it may",
+    "scratch": "more room for temporary files than it may",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,10 @@ class Invocation:
         name: what a person reads in the tree, such as "ruff security".
         argv: program and arguments.
         exits: the exit statuses that mean it did its work.
-        timeout_seconds, output_limit, limits: see `run_command`.
+        timeout_seconds, output_limit: see `run_command`.
+        reads: the files and folders of the user that it is given to read: absolute real paths, and nothing else is
+            readable to it.
+        writes, network, executes, limits: see `Confinement`.
     """
 
     name: str
@@ -43,7 +53,22 @@ class Invocation:
     exits: frozenset[int] = frozenset({0})
     timeout_seconds: float | None = 120.0
     output_limit: int = OUTPUT_LIMIT_BYTES
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    network: bool = False
+    executes: bool = False
     limits: ProcessLimits = field(default_factory=ProcessLimits)
+
+    @property
+    def confinement(self) -> Confinement:
+        """What it may reach, and use."""
+        return Confinement(
+            read=self.reads,
+            write=self.writes,
+            network=self.network,
+            executes=self.executes,
+            limits=self.limits,
+        )
 
 
 class UnreadableOutput(Exception):
@@ -138,11 +163,13 @@ class ProgramAgent:
         name: the role's name.
         program: what to run, and how to read it.
         environment: asked for more environment variables inside each attempt, such as TRACEPARENT.
+        sandbox: what confines its commands (see `sandbox.choose`); None for nothing.
     """
 
     name: str
     program: Program
     environment: Callable[[], Mapping[str, str]] = _no_variables
+    sandbox: Sandbox | None = None
 
     @property
     def version(self) -> str:
@@ -236,8 +263,9 @@ class _Look:
                 env=self._agent.environment(),
                 timeout_seconds=limit,
                 output_limit=invocation.output_limit,
-                limits=invocation.limits,
                 advice=self._program.advice,
+                sandbox=self._agent.sandbox,
+                confinement=invocation.confinement,
             )
             attempt.settle(ONE_PROCESS)
         if isinstance(ended, Unavailable):
@@ -265,6 +293,8 @@ def _problem(invocation: Invocation, ended: Completed, limit: float | None) -> s
         return f"{invocation.name} took longer than {limit:g} s and was ended"
     if ended.truncated:
         return f"{invocation.name} wrote more than {invocation.output_limit} bytes and was ended"
+    if ended.excess is not None:
+        return f"{invocation.name} used {_EXCESSES[ended.excess]} and was ended"
     if ended.exit in invocation.exits:
         return None
     said = _said(ended)
@@ -278,24 +308,25 @@ def _said(ended: Completed) -> str:
 
 
 def _counts(units: Sequence[str], records: Sequence[Record]) -> dict[str, Json]:
-    claims = [record for record in records if isinstance(record, Claim)]
+    claims = [record for record in records if isinstance(record, Finding)]
+    aside = [record for record in records if isinstance(record, Verdict) and record.actor == AUTHOR]
     states = Counter(record.state for record in records if isinstance(record, Coverage))
     return {
         "units": len(units),
         "findings": len(claims),
-        "suppressed": sum(claim.suppressed is not None for claim in claims),
+        "set_aside": len(aside),
         "partial": states["partial"],
         "failed": states["failed"],
     }
 
 
-async def ask_version(argv: Sequence[str], *, advice: str) -> str:
+async def ask_version(argv: Sequence[str], *, advice: str, sandbox: Sandbox | None = None) -> str:
     """The last word of the first line that a program prints for its version: "0.12.1" of "ruff 0.12.1".
 
     Raises:
         InfrastructureError: it cannot be started, or says nothing.
     """
-    ended = await run_command(argv, timeout_seconds=60.0, output_limit=4096, advice=advice)
+    ended = await run_command(argv, timeout_seconds=60.0, output_limit=4096, advice=advice, sandbox=sandbox)
     if isinstance(ended, Unavailable):
         raise InfrastructureError("environment", f"{ended.program} could not be started: {ended.reason}; {advice}")
     words = ended.stdout.decode("utf-8", "replace").partition("\n")[0].split()

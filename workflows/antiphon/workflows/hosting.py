@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from antiphon.engine import Approvals, Branch, Limits, Outcome, Outcomes, Performer, UsageError
 from antiphon.engine.result import Recorded
 from antiphon.engine.settings import HostFunction
 from antiphon.subagents.agents import Agents
-from antiphon.subagents.records import Claim, Coverage, from_json
+from antiphon.subagents.records import Claim, Coverage, Record, read_records
 from antiphon.tracing import Json
 from antiphon.workflows.loading import Loaded
 from antiphon.workflows.scripts import Scripts
 from antiphon.workflows.steps import Steps
-from antiphon.workflows.synthesis import Synthesis, synthesize
+from antiphon.workflows.synthesis import Status, Synthesis, synthesize
 
+_STATUSES: tuple[str, ...] = get_args(Status)
 DEFAULT_DEPTH = 1
 """How many workflows may be nested below one whose manifest sets no ``limits.depth``."""
 
@@ -109,7 +111,7 @@ def synthesis(branch: Branch, planned: Sequence[str] | Mapping[str, Sequence[str
         if checks and unit not in branch.run.covered:
             branch.lack("uncovered", f"no call covered {unit}")
     done = [_covered(unit) for unit in wanted if unit in branch.run.covered] if wanted is not planned else []
-    records = [from_json(recorded.record, branch=recorded.path) for recorded in branch.run.records]
+    records = _read(branch.run.records)
     return synthesize([*records, *done], wanted)
 
 
@@ -118,17 +120,32 @@ def _covered(unit: str) -> Coverage:
     return Coverage(record="coverage", unit=unit, check="covers", state="done")
 
 
-def claims(branch: Branch, of: object, phase: str | None) -> list[Claim]:
+def claims(branch: Branch, of: object, phase: str | None, status: str | None) -> list[Claim]:
     """The claims recorded so far, ordered by id; what a concurrent branch sees of them is a decision."""
+    if status is not None and status not in _STATUSES:
+        raise UsageError(f"there is no status {status!r}", advice=f"claims(status=...): {', '.join(_STATUSES)}")
     below = _paths(of)
     found = [recorded for recorded in branch.run.records if _wanted(recorded, below, phase)]
-    records = [from_json(recorded.record, branch=recorded.path) for recorded in found]
-    known = {record.id: record for record in records if isinstance(record, Claim)}
-    ids = sorted(known)
+    known = {record.id: record for record in _read(found) if isinstance(record, Claim)}
+    ids = sorted(known) if status is None else _of_status(branch, known, status)
     if branch.concurrent:
         decided: list[str] = branch.decide("claims", list[Json](ids))
         ids = [claim for claim in decided if claim in known]
     return [known[claim] for claim in ids]
+
+
+def _of_status(branch: Branch, known: Mapping[str, Claim], status: str) -> list[str]:
+    """The ids of claims of which the verdicts of the whole run come to this."""
+    found = synthesize(_read(branch.run.records), {}, suggest=False).status
+    return sorted(id for id in known if found[id] == status)
+
+
+def _read(recorded: Iterable[Recorded]) -> list[Record]:
+    """Records as the branches said them, call by call."""
+    by_call: defaultdict[str, list[Mapping[str, Json]]] = defaultdict(list)
+    for item in recorded:
+        by_call[item.path].append(item.record)
+    return [record for path, data in by_call.items() for record in read_records(data, path)]
 
 
 def _paths(of: object) -> set[str] | None:

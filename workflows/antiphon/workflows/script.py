@@ -36,16 +36,17 @@ from antiphon.subagents.function import function_agent
 from antiphon.workflows.steps import step_function
 
 
-def claims(of: object = None, *, phase: str | None = None) -> list[Any]:
+def claims(of: object = None, *, phase: str | None = None, status: str | None = None) -> list[Any]:
     """The run's claims, over its records, so that nothing can be forgotten; in the order of their ids.
 
     Args:
         of: what a fan-out or call gave: only claims recorded below it. None for all.
         phase: only claims recorded in this phase.
+        status: only claims of which the verdicts so far come to this: confirmed, refuted, disputed or unverified.
     """
     here = current_branch()
     here.run.check()
-    return list(here.run.host["claims"](here, of, phase))
+    return list(here.run.host["claims"](here, of, phase, status))
 
 
 def synthesize(*, planned: Sequence[str] | Mapping[str, Sequence[str]] = ()) -> Any:

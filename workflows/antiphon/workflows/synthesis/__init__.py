@@ -1,54 +1,54 @@
-"""The synthesis: a pure view of all records of a run. It groups exact keys, keeps conflicts, and counts every claim."""
+"""The synthesis: a pure view of all records of a run. It groups exact keys, keeps conflicts, and counts records."""
 
-from collections.abc import Iterable
-
-from antiphon.subagents.records import Claim, Coverage, Malformed, Record
-from antiphon.workflows.synthesis.clusters import clusters_of, ledger_of
-from antiphon.workflows.synthesis.coverage import Planned, coverage_of
+from antiphon.workflows.synthesis.coverage import Planned
+from antiphon.workflows.synthesis.coverage_model import CheckCoverage, CoverageView, Gap
+from antiphon.workflows.synthesis.groups import lineage_of
 from antiphon.workflows.synthesis.model import (
     Agreement,
-    CheckCoverage,
+    AnyCluster,
     Cluster,
-    CoverageView,
-    Gap,
+    Conflict,
+    ConflictKind,
+    EvidenceView,
+    FactCluster,
     Ledger,
     Opinion,
+    PassageCluster,
+    PatchCluster,
+    Position,
     Site,
+    Status,
     Synthesis,
+    Topic,
 )
+from antiphon.workflows.synthesis.patches import PatchUnion, union_of
+from antiphon.workflows.synthesis.suggestions import SUGGESTION
+from antiphon.workflows.synthesis.view import synthesize
 
 __all__ = [
+    "SUGGESTION",
     "Agreement",
+    "AnyCluster",
     "CheckCoverage",
     "Cluster",
+    "Conflict",
+    "ConflictKind",
     "CoverageView",
+    "EvidenceView",
+    "FactCluster",
     "Gap",
     "Ledger",
     "Opinion",
+    "PassageCluster",
+    "PatchCluster",
+    "PatchUnion",
     "Planned",
+    "Position",
     "Site",
+    "Status",
     "Synthesis",
+    "Topic",
+    "lineage_of",
     "synthesize",
+    "union_of",
 ]
-
-
-def synthesize(records: Iterable[Record], planned: Planned) -> Synthesis:
-    """View all records of a run.
-
-    The same set of records gives the same bytes, in whatever order and however often they come.
-
-    Args:
-        records: every record, with the branch that recorded it.
-        planned: for every unit that was to be looked at, the names of the checks that were to do it.
-    """
-    merged = {record.id: record for record in records}
-    ordered = [(id, merged[id]) for id in sorted(merged)]
-    claims = {id: record for id, record in ordered if isinstance(record, Claim)}
-    clusters = clusters_of(claims)
-    return Synthesis(
-        clusters=clusters,
-        claims=claims,
-        coverage=coverage_of((record for _, record in ordered if isinstance(record, Coverage)), planned),
-        malformed=tuple(record for _, record in ordered if isinstance(record, Malformed)),
-        ledger=ledger_of(claims, clusters),
-    )

@@ -1,66 +1,93 @@
-"""Groups claims by their exact keys. Nothing is merged by resemblance, and nothing is removed."""
+"""Groups findings by their exact keys. Nothing is merged by resemblance, and nothing is removed."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
-from antiphon.subagents.records import RANK, Claim, Key, Severity, canonical
-from antiphon.workflows.synthesis.model import Cluster, Ledger, Opinion, Site
+from antiphon.subagents.records import RANK, Finding, FindingKey, Severity
+from antiphon.workflows.synthesis.cluster_model import Cluster, Opinion, Site
+from antiphon.workflows.synthesis.groups import Voices, lineage_of
+from antiphon.workflows.synthesis.keys import key_id
+from antiphon.workflows.synthesis.sets import DisjointSets
 
-Identified = tuple[str, Claim]
-
-
-def clusters_of(claims: Mapping[str, Claim]) -> tuple[Cluster, ...]:
-    """The claims (by id) grouped by key: what nobody set aside first, then the worst first."""
-    groups: defaultdict[Key, list[Identified]] = defaultdict(list)
-    for item in claims.items():
-        groups[item[1].key].append(item)
-    return tuple(sorted((_cluster(key, group) for key, group in groups.items()), key=_rank))
+Identified = tuple[str, Finding]
+_Key = tuple[str, str, str]
 
 
-def ledger_of(claims: Mapping[str, Claim], clusters: Iterable[Cluster]) -> Ledger:
-    """Compare what came in with what is in the output."""
-    out = Counter(id for cluster in clusters for id in cluster.claims)
-    return Ledger(
-        claims_in=len(claims),
-        claims_out=out.total(),
-        missing=tuple(sorted(claims.keys() - out.keys())),
-        repeated=tuple(sorted(id for id, times in out.items() if times > 1)),
-        unknown=tuple(sorted(out.keys() - claims.keys())),
-    )
+def clusters_of(findings: Mapping[str, Finding], aside: Collection[str], voices: Voices) -> list[Cluster]:
+    """The findings (by id) grouped by key.
+
+    Args:
+        findings: by id.
+        aside: the ids of those that the author of the code set aside.
+        voices: what stands behind them.
+    """
+    return [_cluster(group, aside, voices) for group in _groups(findings)]
 
 
-def _rank(cluster: Cluster) -> tuple[object, ...]:
+def _groups(findings: Mapping[str, Finding]) -> list[list[Identified]]:
+    """Path, rule and symbol make the key.
+
+    A tool that gives two findings of one rule in one file the same fingerprint says that they are one finding, also
+    where one of them names no symbol, or another. It does not say so across files or rules: such fingerprints are often
+    hashes of a line, and lines recur.
+    """
+    by_key: defaultdict[_Key, list[Identified]] = defaultdict(list)
+    printed: defaultdict[tuple[str, ...], list[_Key]] = defaultdict(list)
+    for item in findings.items():
+        key = (item[1].key.path, item[1].key.rule, item[1].key.symbol)
+        by_key[key].append(item)
+        if item[1].fingerprint:
+            printed[(*key[:2], item[1].actor.tool, item[1].fingerprint)].append(key)
+    numbers = {key: number for number, key in enumerate(by_key)}
+    together: DisjointSets[int] = DisjointSets()
+    for first, *others in printed.values():
+        for other in others:
+            together.join(numbers[first], numbers[other])
+    groups: defaultdict[int, list[Identified]] = defaultdict(list)
+    for key, number in numbers.items():
+        groups[together.find(number)] += by_key[key]
+    return list(groups.values())
+
+
+def rank(cluster: Cluster) -> tuple[object, ...]:
+    """What nobody set aside first, then the worst first."""
     worst = -RANK[cluster.severity]
     return (cluster.set_aside, worst, cluster.key.rule, cluster.key.path, cluster.key.symbol)
 
 
-def _cluster(key: Key, group: list[Identified]) -> Cluster:
+def _cluster(group: list[Identified], aside: Collection[str], voices: Voices) -> Cluster:
     group.sort(key=_by_place)
     # bandit names all of its list checks "blacklist"; among tools that say it, the longest title says most.
     first = group[0][1]
+    key = _key(group)
     return Cluster(
-        id=hashlib.sha256(canonical(key.model_dump(mode="json")).encode()).hexdigest(),
+        id=key_id(key),
         key=key,
         rules=tuple(sorted({claim.rule for _, claim in group})),
         title=max({claim.title for _, claim in group}, key=lambda title: (len(title), title)),
         text=first.text,
         severity=max((claim.severity for _, claim in group), key=RANK.__getitem__),
         tools=tuple(sorted({claim.actor.tool for _, claim in group})),
-        lineages=tuple(sorted({claim.actor.lineage or claim.actor.tool for _, claim in group})),
+        lineages=tuple(sorted({lineage_of(claim.actor) for _, claim in group})),
         sites=tuple(_site(part) for part in _overlapping(group)),
-        suppressed=sum(claim.suppressed is not None for _, claim in group),
+        aside=sum(id in aside for id, _ in group),
+        groups=voices.groups([id for id, _ in group]),
     )
+
+
+def _key(group: Sequence[Identified]) -> FindingKey:
+    """The group's key; of several that fingerprints join, the first that names a symbol."""
+    return min((claim.key for _, claim in group), key=lambda key: (not key.symbol, key.symbol))
 
 
 def _by_place(item: Identified) -> tuple[object, ...]:
     id, claim = item
-    return (*_span(claim), claim.column or 0, claim.actor.tool, claim.rule, id)
+    return (*_span(claim), claim.column or 0, claim.actor.tool, claim.rule, claim.text, id)
 
 
-def _span(claim: Claim) -> tuple[int, int]:
+def _span(claim: Finding) -> tuple[int, int]:
     start = claim.line or 0
     return start, max(start, claim.end_line or start)
 

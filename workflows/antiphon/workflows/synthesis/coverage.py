@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from antiphon.subagents.records import Coverage, CoverageState
-from antiphon.workflows.synthesis.model import CheckCoverage, CoverageView, Gap
+from antiphon.workflows.synthesis.coverage_model import CheckCoverage, CoverageView, Gap
 
 Planned = Mapping[str, Sequence[str]]
 _State = CoverageState | Literal["missing"]

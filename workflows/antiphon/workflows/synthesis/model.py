@@ -2,177 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from antiphon.subagents.records import RANK, Claim, Key, Malformed, Severity
+from antiphon.subagents.records import RANK, Claim, Finding, Link, Malformed, Resolution, Severity, Verdict
 from antiphon.tracing.log import Json
+from antiphon.workflows.synthesis.cluster_model import (
+    Agreement,
+    AnyCluster,
+    Cluster,
+    FactCluster,
+    Opinion,
+    PassageCluster,
+    PatchCluster,
+    Position,
+    Site,
+    Status,
+)
+from antiphon.workflows.synthesis.conflict_model import Conflict, ConflictKind, EvidenceView, Ledger, Topic
+from antiphon.workflows.synthesis.coverage_model import CoverageView
 
-Agreement = Literal["one tool", "one lineage", "independent"]
-GapState = Literal["unreadable", "failed", "partial", "missing", "unread"]
-
-
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """How bad something is, according to whom: a tool, or antiphon where the tool states nothing."""
-
-    by: str
-    severities: tuple[Severity, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Claims of one cluster about overlapping lines.
-
-    Attributes:
-        start_line, end_line: the lines that they span; 0 where no line is known.
-        claims: their ids. opinions: on the severity, one for each source.
-    """
-
-    start_line: int
-    end_line: int
-    claims: tuple[str, ...]
-    opinions: tuple[Opinion, ...]
-
-    @property
-    def conflict(self) -> bool:
-        """Whether two sources differ on the severity of something here. Both values stay; none wins.
-
-        Two values from different sources that differ are enough, so that nothing said later can hide a conflict.
-        """
-        values = {severity for opinion in self.opinions for severity in opinion.severities}
-        return len(self.opinions) > 1 and len(values) > 1
+__all__ = [
+    "Agreement",
+    "AnyCluster",
+    "Cluster",
+    "Conflict",
+    "ConflictKind",
+    "EvidenceView",
+    "FactCluster",
+    "Ledger",
+    "Opinion",
+    "PassageCluster",
+    "PatchCluster",
+    "Position",
+    "Site",
+    "Status",
+    "Synthesis",
+    "Topic",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """All claims with one key: one rule in one function of one file, whoever says so.
-
-    Attributes:
-        id: hash of the key; the same in every run. key: path, canonical rule, symbol.
-        rules: the rule's names in the tools. title, text: of the first claim.
-        severity: the worst that anybody gives it; the sites hold all values.
-        tools, lineages: who reports it. sites: where, in the order of lines.
-        suppressed: how many of the claims the code's author has set aside in the source.
-    """
-
-    id: str
-    key: Key
-    rules: tuple[str, ...]
-    title: str
-    text: str
-    severity: Severity
-    tools: tuple[str, ...]
-    lineages: tuple[str, ...]
-    sites: tuple[Site, ...]
-    suppressed: int
-
-    @property
-    def claims(self) -> tuple[str, ...]:
-        """The ids of all its claims."""
-        return tuple(claim for site in self.sites for claim in site.claims)
-
-    @property
-    def agreement(self) -> Agreement:
-        """What it is worth that several tools say it: those of one lineage share their rules, and their mistakes."""
-        if len(self.tools) < 2:
-            return "one tool"
-        return "independent" if len(self.lineages) > 1 else "one lineage"
-
-    @property
-    def conflicts(self) -> tuple[Site, ...]:
-        """The sites on whose severity the sources disagree."""
-        return tuple(site for site in self.sites if site.conflict)
-
-    @property
-    def set_aside(self) -> bool:
-        """Whether the author has set aside every claim of it."""
-        return self.suppressed == len(self.claims)
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Something that was not looked at, or not wholly.
-
-    Attributes:
-        unit: what. check: by whom, "" where it is nobody in particular.
-        state: unreadable (the survey could not read it), failed or partial (the check says so), missing (planned, and
-            nothing came back), unread (no check reads such files).
-    """
-
-    unit: str
-    check: str
-    state: GapState
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckCoverage:
-    """How far one check got: numbers of units."""
-
-    check: str
-    planned: int
-    done: int
-    partial: int
-    failed: int
-    missing: int
-
-
-@dataclass(frozen=True, slots=True)
-class CoverageView:
-    """What was looked at.
-
-    Attributes:
-        units: everything that was planned, and what the survey could not read.
-        whole: units that every planned check finished. partly: some did. not_at_all: none did.
-        unread: units that no check reads, such as documents.
-        checks: by check. gaps: everything that is missing, by unit.
-    """
-
-    units: int
-    whole: int
-    partly: int
-    not_at_all: int
-    unread: int
-    checks: tuple[CheckCoverage, ...]
-    gaps: tuple[Gap, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """The count of claims: each one that came in must be in the output exactly once."""
-
-    claims_in: int
-    claims_out: int
-    missing: tuple[str, ...]
-    repeated: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-    @property
-    def failed(self) -> bool:
-        """Whether the output is not what came in."""
-        return bool(self.missing or self.repeated or self.unknown)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Synthesis:
     """A view of all records of a run.
 
     Attributes:
-        clusters: worst first. claims: every claim by id. coverage: what was looked at. malformed: output that could
-            not be read. ledger: the proof that nothing was lost.
+        clusters: findings by key, worst first. facts, patches, passages: the other sorts of claims.
+        claims, verdicts, links, resolutions: every one of them, by id; suggested links are among the links.
+        suggested: the ids of the links that only resemblance of text made.
+        status: of every claim, verdict and link, the grounded labelling of who refutes whom.
+        inadmissible: ids of verdicts on what their own lineage said. They are kept, and count for nothing.
+        judged: by id of a record: the ids of the verdicts on it.
+        aside: by id of a finding: the sort of comment by which the code's author set it aside.
+        conflicts: everything on which they do not agree. topics: what belongs together.
+        coverage: what was looked at. evidence: whether what the claims rest on is still there.
+        malformed: output that could not be read. ledger: the proof that nothing was lost.
     """
 
-    clusters: tuple[Cluster, ...]
-    claims: Mapping[str, Claim]
+    clusters: tuple[Cluster, ...] = ()
+    facts: tuple[FactCluster, ...] = ()
+    patches: tuple[PatchCluster, ...] = ()
+    passages: tuple[PassageCluster, ...] = ()
+    claims: Mapping[str, Claim] = field(default_factory=dict[str, Claim])
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict[str, Verdict])
+    links: Mapping[str, Link] = field(default_factory=dict[str, Link])
+    resolutions: Mapping[str, Resolution] = field(default_factory=dict[str, Resolution])
+    suggested: tuple[str, ...] = ()
+    status: Mapping[str, Status] = field(default_factory=dict[str, Status])
+    inadmissible: tuple[str, ...] = ()
+    judged: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    aside: Mapping[str, str] = field(default_factory=dict[str, str])
+    conflicts: tuple[Conflict, ...] = ()
+    topics: tuple[Topic, ...] = ()
     coverage: CoverageView
-    malformed: tuple[Malformed, ...]
+    evidence: EvidenceView = field(default_factory=EvidenceView)
+    malformed: tuple[Malformed, ...] = ()
     ledger: Ledger
 
     @property
+    def minority(self) -> tuple[tuple[Conflict, Position], ...]:
+        """The positions that fewer groups hold than another, each with its conflict."""
+        return tuple((c, position) for c in self.conflicts for position in c.positions if position.minority)
+
+    def finding(self, id: str) -> Finding:
+        """The finding with this id."""
+        found = self.claims[id]
+        assert isinstance(found, Finding)
+        return found
+
+    def verdicts_on(self, id: str) -> tuple[Verdict, ...]:
+        """The verdicts on one record, in the order of their ids."""
+        return tuple(self.verdicts[verdict] for verdict in self.judged.get(id, ()))
+
+    @property
     def failed(self) -> bool:
-        """Whether a claim was lost, doubled or invented on the way. The report says which."""
+        """Whether a record was lost, doubled or invented on the way. The report says which."""
         return self.ledger.failed
 
     @property
@@ -185,44 +109,7 @@ class Synthesis:
         return worst
 
     def to_json(self) -> dict[str, Json]:
-        """All of it, every claim included."""
-        return {
-            "failed": self.failed,
-            "worst": self.worst,
-            "clusters": [_cluster_json(cluster) for cluster in self.clusters],
-            "claims": {id: claim.to_json() for id, claim in self.claims.items()},
-            "coverage": _plain(asdict(self.coverage)),
-            "malformed": [{"id": record.id, **record.to_json()} for record in self.malformed],
-            "ledger": _plain(asdict(self.ledger)),
-        }
+        """All of it, every record included."""
+        from antiphon.workflows.synthesis.writing import written  # it needs this class
 
-
-def _cluster_json(cluster: Cluster) -> dict[str, Json]:
-    return {
-        "id": cluster.id,
-        "key": cluster.key.model_dump(mode="json"),
-        "rules": list(cluster.rules),
-        "title": cluster.title,
-        "text": cluster.text,
-        "severity": cluster.severity,
-        "tools": list(cluster.tools),
-        "lineages": list(cluster.lineages),
-        "agreement": cluster.agreement,
-        "suppressed": cluster.suppressed,
-        "sites": [{**_plain(asdict(site)), "conflict": site.conflict} for site in cluster.sites],
-    }
-
-
-def _plain(value: Mapping[str, Any]) -> dict[str, Json]:
-    """The same with lists for tuples, all the way down."""
-    return {key: _plain_item(item) for key, item in value.items()}
-
-
-def _plain_item(item: object) -> Any:
-    match item:
-        case dict():
-            return _plain(cast("Mapping[str, Any]", item))
-        case tuple():
-            return [_plain_item(part) for part in cast("Sequence[Any]", item)]
-        case _:
-            return item
+        return written(self)
