@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from antiphon.engine.errors import AgentFailure
-from antiphon.subagents.records import Claim, Coverage, Record
+from antiphon.subagents.records import Coverage, Finding, Record
 from antiphon.subagents.testing import CollectingContext
-from antiphon.workflows.audit import Plan, Sources, Survey, analysers, plan, survey
+from antiphon.workflows.audit import TABLE, Chosen, Plan, Sources, Survey, analysers, plan, survey
 from antiphon.workflows.report import About, json_report, markdown, sarif
 from antiphon.workflows.synthesis import Synthesis, synthesize
 
@@ -28,10 +28,16 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+async def chosen_for(found: Survey) -> Chosen:
+    """The analysers that come with antiphon; what else there is on a machine has tests of its own."""
+    others = [entry.tool for entry in TABLE if not entry.bundled]
+    return await analysers(Sources.of(found), exclude=others)
+
+
 async def audit(root: Path) -> tuple[Survey, Plan, list[Record]]:
     """Everything but the engine: survey, plan, every call, one after another."""
     found = survey(root)
-    chosen = {analyser.check.name: analyser for analyser in await analysers(Sources.of(found))}
+    chosen = {analyser.check.name: analyser for analyser in (await chosen_for(found)).analysers}
     planned = plan(found, [analyser.check for analyser in chosen.values()])
     records: list[Record] = [*found.records()]
     for index, shard in enumerate(planned.shards):
@@ -51,7 +57,7 @@ def reported(records: list[Record], rule: str = "bandit:B602") -> dict[str, set[
     """Which tools report a rule, by file."""
     found: dict[str, set[str]] = {}
     for record in records:
-        if isinstance(record, Claim) and record.key.rule == rule:
+        if isinstance(record, Finding) and record.key.rule == rule:
             found.setdefault(record.key.path, set()).add(record.actor.tool)
     return found
 
@@ -115,6 +121,24 @@ async def test_configuration_in_the_tree_disables_nothing(tmp_path: Path) -> Non
     assert reported(records) == {"a.py": {"ruff", "bandit"}}
 
 
+async def test_configuration_for_dead_code_and_secrets_disables_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("import os\nimport sys\npassword = 'k3yb0ard-w1zard'\n")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.vulture]\nignore_names=["*"]\nexclude=["*"]\nmin_confidence=100\npaths=["/etc"]\n'
+        '[tool.detect-secrets]\nexclude-files=".*"\n'
+    )
+    (tmp_path / "whitelist.txt").write_text("os\n")
+    (tmp_path / ".secrets.baseline").write_text(
+        '{"version": "1.5.0", "plugins_used": [], "filters_used": [{"path": "file://evil.py::all"}], "results": {}}'
+    )
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("[core]\n\tfsmonitor = touch executed\n")
+    _, _, records = await audit(tmp_path)
+    assert "vulture" in reported(records, "pyflakes:F401")["a.py"]
+    assert reported(records, "bandit:B105")["a.py"] == {"ruff", "bandit", "detect-secrets"}
+    assert not (tmp_path / "executed").exists()
+
+
 async def test_nothing_in_the_tree_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Modules that shadow what the analysers import, start-up hooks, plugins, programs: also with the tree as cwd."""
     marker = tmp_path / "executed"
@@ -132,6 +156,9 @@ async def test_nothing_in_the_tree_is_executed(tmp_path: Path, monkeypatch: pyte
         "conftest",
         "setup",
         "ruff",
+        "vulture",
+        "detect_secrets",
+        "logging",
     ):
         (tree / f"{name}.py").write_text(hook + BAD)
     (tree / "evil.pth").write_text(f"import os; {hook}")
@@ -139,7 +166,7 @@ async def test_nothing_in_the_tree_is_executed(tmp_path: Path, monkeypatch: pyte
     info.mkdir()
     (info / "METADATA").write_text("Name: evil\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[bandit.plugins]\nevil = yaml:x\n")
-    for program in ("ruff", "bandit", "python3"):
+    for program in ("ruff", "bandit", "python3", "mypy", "zizmor", "shellcheck", "eslint", "semgrep"):
         (tree / program).write_text(f"#!{sys.executable}\n{hook}")
         (tree / program).chmod(0o755)
     monkeypatch.chdir(tree)
@@ -147,7 +174,7 @@ async def test_nothing_in_the_tree_is_executed(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PYTHONSTARTUP", str(tree / "setup.py"))
     monkeypatch.setenv("RUFF_CONFIG", str(tree / "ruff.toml"))
     _, _, records = await audit(Path("."))
-    assert len(reported(records)) == 10
+    assert len(reported(records)) == 13
     assert not marker.exists(), marker.read_text()
 
 

@@ -1,23 +1,24 @@
-"""The analysers: real ruff and real bandit on small trees, read into claims, evidence and coverage."""
+"""The analysers that come with antiphon, for real, on small trees: claims, verdicts, evidence and coverage."""
 
 import hashlib
 import json
-import re
-import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio.to_thread
 import pytest
 
+from antiphon.engine.errors import UsageError
 from antiphon.subagents.process import Completed
 from antiphon.subagents.program import UnreadableOutput
-from antiphon.subagents.records import Claim, Coverage, Record
+from antiphon.subagents.records import AUTHOR, Coverage, FileSpan, Finding, Record, Verdict
 from antiphon.subagents.testing import CollectingContext
-from antiphon.workflows.audit import Analyser, Sources, Survey, analysers, plan, survey
-from antiphon.workflows.audit.bandit import COMMAND, Bandit
-from antiphon.workflows.audit.ruff import LENSES, Ruff, command
-from antiphon.workflows.audit.rules import FAMILIES, SEVERITIES, canonical_rule, family_of, severity_of
+from antiphon.workflows.audit import LENSES, TABLE, Analyser, Chosen, Sources, Survey, analysers, plan, survey
+from antiphon.workflows.audit.surveyor import Reader
+from antiphon.workflows.audit.table import Entry, entry_of
+from antiphon.workflows.audit.table.ruff import LENSES as RUFF_LENSES
+from antiphon.workflows.audit.tool import Tool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
@@ -38,10 +39,20 @@ class Runner:
 """
 
 
+async def bundled(sources: Sources) -> tuple[Analyser, ...]:
+    """The analysers that come with antiphon; what else a machine has must not change these tests."""
+    return (await bundled_choice(sources)).analysers
+
+
+async def bundled_choice(sources: Sources) -> Chosen:
+    others = [entry.tool for entry in TABLE if not entry.bundled]
+    return await analysers(sources, exclude=others)
+
+
 async def look(root: Path, check: str | None = None) -> list[Record]:
     """All records of an audit of `root`, one call after another, without an engine."""
     found = await anyio.to_thread.run_sync(survey, root)
-    chosen = [analyser for analyser in await analysers(Sources.of(found)) if check in (None, analyser.check.name)]
+    chosen = [analyser for analyser in await bundled(Sources.of(found)) if check in (None, analyser.check.name)]
     return [*found.records(), *[record for analyser in chosen for record in await _look(analyser, found)]]
 
 
@@ -53,8 +64,21 @@ async def _look(analyser: Analyser, found: Survey) -> Sequence[Record]:
     return context.records
 
 
-def claims(records: Sequence[Record]) -> list[Claim]:
-    return [record for record in records if isinstance(record, Claim)]
+def claims(records: Sequence[Record]) -> list[Finding]:
+    return [record for record in records if isinstance(record, Finding)]
+
+
+def aside(records: Sequence[Record]) -> dict[str, str]:
+    """By the id of the finding, the sort of comment by which the author set it aside."""
+    verdicts = [record for record in records if isinstance(record, Verdict)]
+    assert all((verdict.actor, verdict.stance) == (AUTHOR, "refute") for verdict in verdicts)
+    return {verdict.of: verdict.method for verdict in verdicts}
+
+
+def named(tool: str) -> Entry:
+    entry = entry_of(tool)
+    assert entry is not None
+    return entry
 
 
 def coverage(records: Sequence[Record]) -> dict[tuple[str, str], tuple[str, str]]:
@@ -77,6 +101,7 @@ async def test_evidence_is_the_hash_of_exactly_those_lines(tmp_path: Path) -> No
     (tmp_path / "a.py").write_bytes(SHELL.replace("\n", "\r\n").encode())
     (claim,) = [claim for claim in claims(await look(tmp_path, "bandit/security")) if claim.rule == "B602"]
     (evidence,) = claim.evidence
+    assert isinstance(evidence, FileSpan)
     assert (evidence.path, evidence.start_line, evidence.end_line) == ("a.py", 6, 6)
     assert evidence.sha256 == hashlib.sha256(b"        subprocess.run(command, shell=True)\r\n").hexdigest()
 
@@ -97,17 +122,20 @@ async def test_every_lens_finds_what_it_is_for(tmp_path: Path) -> None:
     found = {(claim.actor.lens, claim.rule) for claim in claims(await look(tmp_path))}
     wanted = {"security": "S307", "correctness": "F821", "async": "ASYNC251", "performance": "PERF401"}
     assert set(wanted.items()) | {("correctness", "B006"), ("complexity", "C901"), ("complexity", "PLR0913")} <= found
-    assert {lens for lens, _ in found} == set(LENSES)
+    assert ("dead-code", "unused-argument") in found
+    assert {lens for lens, _ in found} == set(RUFF_LENSES)
+    assert {lens for entry in TABLE for lens in entry.lenses} == set(LENSES)
 
 
-async def test_what_the_author_silenced_is_marked_and_not_omitted(tmp_path: Path) -> None:
+async def test_what_the_author_silenced_is_a_verdict_and_no_omission(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(
         "import os  # noqa: F401\nimport re  # noqa: E501\nimport pickle  # nosec B403\nimport marshal\n"
         "x = eval(input())  # nosec\ny = eval(input())  # noqa\n"
     )
     (tmp_path / "whole.py").write_text("# ruff: noqa\nimport os\n")
-    found = claims(await look(tmp_path))
-    unused = {(claim.key.path, claim.line): claim.suppressed for claim in found if claim.rule == "F401"}
+    records = await look(tmp_path)
+    found, said = claims(records), aside(records)
+    unused = {(claim.key.path, claim.line): said.get(claim.id) for claim in found if claim.rule == "F401"}
     assert unused == {
         ("a.py", 1): "noqa",
         ("a.py", 2): None,
@@ -115,9 +143,17 @@ async def test_what_the_author_silenced_is_marked_and_not_omitted(tmp_path: Path
         ("a.py", 4): None,
         ("whole.py", 2): "noqa",
     }
-    evals = {(claim.actor.tool, claim.line): claim.suppressed for claim in found if claim.key.rule == "bandit:B307"}
+    evals = {(claim.actor.tool, claim.line): said.get(claim.id) for claim in found if claim.key.rule == "bandit:B307"}
     assert evals == {("ruff", 5): None, ("ruff", 6): "noqa", ("bandit", 5): "nosec", ("bandit", 6): None}
-    assert [claim.suppressed for claim in found if claim.rule == "B403"] == ["nosec"]
+    assert [said.get(claim.id) for claim in found if claim.rule == "B403"] == ["nosec"]
+    imports = {(claim.key.path, claim.line): said.get(claim.id) for claim in found if claim.rule == "unused-import"}
+    assert imports == {
+        ("a.py", 1): "noqa",
+        ("a.py", 2): None,
+        ("a.py", 3): None,
+        ("a.py", 4): None,
+        ("whole.py", 2): None,
+    }, "by vulture's own reading, which knows no ruff: noqa"
 
 
 async def test_the_projects_own_configuration_changes_nothing(tmp_path: Path) -> None:
@@ -147,10 +183,12 @@ async def test_a_file_that_does_not_parse_fails_in_coverage_and_takes_no_other_a
     records = await look(tmp_path)
     states = coverage(records)
     assert {state for (unit, _), (state, _) in states.items() if unit == "good.py"} == {"done"}
-    assert {state for (unit, _), (state, _) in states.items() if unit == "bad.py"} == {"failed"}
+    failed = {check for (unit, check), (state, _) in states.items() if (unit, state) == ("bad.py", "failed")}
+    assert failed == {check for _, check in states} - {"detect-secrets/secrets"}, "secrets are looked for in any text"
     assert "does not parse, line 1" in states["bad.py", "ruff/security"][1]
     assert "syntax error" in states["bad.py", "bandit/security"][1]
-    assert len(states) == 2 * (len(LENSES) + 1)
+    assert "invalid syntax" in states["bad.py", "vulture/dead-code"][1]
+    assert len(states) == 2 * (len(RUFF_LENSES) + 3)
 
 
 async def test_what_one_tool_cannot_decode_is_failed_for_that_tool(tmp_path: Path) -> None:
@@ -162,12 +200,14 @@ async def test_what_one_tool_cannot_decode_is_failed_for_that_tool(tmp_path: Pat
     assert states["a.py", "bandit/security"] == ("done", "")
     (claim,) = claims(records)
     assert (claim.rule, claim.line, claim.column) == ("B307", 2, 10)
+    assert states["a.py", "vulture/dead-code"] == ("done", "")
+    assert states["a.py", "detect-secrets/secrets"][0] == "failed"
 
 
 async def test_a_file_that_changes_meanwhile_is_partial(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(SHELL)
     found = survey(tmp_path)
-    for analyser in await analysers(Sources.of(found)):
+    for analyser in await bundled(Sources.of(found)):
         (tmp_path / "a.py").write_text(SHELL + "\n")
         states = coverage(await _look(analyser, found))
         assert states["a.py", analyser.check.name] == ("partial", "it changed while it was looked at")
@@ -176,31 +216,32 @@ async def test_a_file_that_changes_meanwhile_is_partial(tmp_path: Path) -> None:
 async def test_a_file_that_vanishes_meanwhile_is_failed(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(SHELL)
     found = survey(tmp_path)
-    chosen = await analysers(Sources.of(found))
+    chosen = await bundled(Sources.of(found))
     (tmp_path / "a.py").unlink()
     for analyser in chosen:
         states = coverage(await _look(analyser, found))
         assert states["a.py", analyser.check.name][0] == "failed"
 
 
-async def test_stubs_are_for_ruff_alone(tmp_path: Path) -> None:
+async def test_stubs_are_for_ruff_and_for_secrets_alone(tmp_path: Path) -> None:
     (tmp_path / "a.pyi").write_text("def f(x: int) -> None: ...\n")
-    assert set(coverage(await look(tmp_path))) == {("a.pyi", f"ruff/{lens}") for lens in LENSES}
+    wanted = {("a.pyi", f"ruff/{lens}") for lens in RUFF_LENSES} | {("a.pyi", "detect-secrets/secrets")}
+    assert set(coverage(await look(tmp_path))) == wanted
 
 
 async def test_the_versions_are_the_tools_own(tmp_path: Path) -> None:
-    said = {
-        analyser.agent.program.actor.tool: analyser.agent.version for analyser in await analysers(Sources(tmp_path))
-    }
-    assert set(said) == {"ruff", "bandit"}
+    (tmp_path / "a.py").write_text("")
+    chosen = await bundled(Sources.of(survey(tmp_path)))
+    said = {analyser.agent.program.actor.tool: analyser.agent.version for analyser in chosen}
+    assert set(said) == {"ruff", "bandit", "vulture", "detect-secrets"}
     assert all(version[0].isdigit() for version in said.values())
 
 
 @pytest.mark.parametrize("output", [b"", b"[", b"{}", b'[{"code": 1}]', b"null", b"[" * 100_000, b'"\xff"'])
-@pytest.mark.parametrize("tool", ["ruff", "bandit"])
+@pytest.mark.parametrize("tool", [entry.tool for entry in TABLE if entry.tool not in ("mypy", "clippy")])
 def test_what_is_not_its_output_is_refused(tmp_path: Path, tool: str, output: bytes) -> None:
-    sources = Sources(tmp_path)
-    program = Ruff("security", sources, "1") if tool == "ruff" else Bandit(sources, "1")
+    entry = named(tool)
+    program = Tool(entry, next(iter(entry.lenses)), Sources(tmp_path), ("x",), "1")
     with pytest.raises(UnreadableOutput) as caught:
         program.read(["a.py"], [Completed(0, output, b"")])
     assert caught.value.raw == output
@@ -209,37 +250,134 @@ def test_what_is_not_its_output_is_refused(tmp_path: Path, tool: str, output: by
 def test_a_finding_in_a_file_nobody_asked_about_is_refused(tmp_path: Path) -> None:
     at = {"row": 1, "column": 1}
     item = {"filename": "/etc/passwd", "code": "S1", "name": "n", "message": "m", "location": at, "end_location": at}
+    program = Tool(named("ruff"), "security", Sources(tmp_path), ("ruff",), "1")
+    output = Completed(1, json.dumps([item]).encode(), b"")
     with pytest.raises(UnreadableOutput, match="/etc/passwd"):
-        Ruff("security", Sources(tmp_path), "1").read(["a.py"], [Completed(1, json.dumps([item]).encode(), b"")])
+        program.read(["a.py"], [output])
 
 
-def ruff_rules() -> dict[str, dict[str, object]]:
-    said = subprocess.run([command(), "rule", "--all", "--output-format", "json"], capture_output=True, check=True)
-    return {rule["code"]: rule for rule in json.loads(said.stdout) if rule["code"]}
+DEAD = """\
+import os
+from json import dumps
 
 
-def test_aliases_agree_with_the_tools_own_lists() -> None:
-    """Every ported rule that ruff has, removed ones aside, is one that bandit has under the same number."""
-    listing = subprocess.run([*COMMAND, "--help"], capture_output=True, check=True, text=True).stdout
-    known = set(re.findall(r"^\s+(B\d{3})\t", listing, re.MULTILINE))
-    ported = {
-        code
-        for code, rule in ruff_rules().items()
-        if rule["linter"] == "flake8-bandit" and "Removed" not in str(rule["status"])
+class Public:
+    def method(self, taken, unused):
+        left = 1
+        return taken
+        print("never")
+
+    def _private(self):
+        return dumps
+
+    def __exit__(self, kind, value, trace):
+        return True
+
+
+def public():
+    return 1
+
+
+@register
+def _decorated():
+    return 1
+"""
+
+
+async def test_dead_code_is_what_nothing_in_the_whole_tree_uses(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(DEAD)
+    found = {(claim.rule, claim.line) for claim in claims(await look(tmp_path, "vulture/dead-code"))}
+    assert found == {
+        ("unused-import", 1),
+        ("unused-argument", 6),
+        ("unused-local-variable", 7),
+        ("unreachable-code", 9),
+        ("unused-method", 11),
     }
-    assert {canonical_rule(code).removeprefix("bandit:") for code in ported} <= known
-    assert known - {f"B{code[1:]}" for code in ported} == {"B613", "B614", "B615", "B703"}
-    assert canonical_rule("PLE2502") == "bandit:B613"
+    for number in range(40):
+        (tmp_path / f"more{number}.py").write_text("x = 1\n")
+    (tmp_path / "z.py").write_text("from a import Public\nprint(Public()._private())\n")
+    found = {(claim.rule, claim.line) for claim in claims(await look(tmp_path, "vulture/dead-code"))}
+    assert ("unused-method", 11) not in found, "used in another file"
+    assert ("unused-import", 1) in found
 
 
-def test_names_that_coincide_in_two_tools_stay_apart() -> None:
-    assert canonical_rule("B104") == "flake8-bugbear:B104"
-    assert canonical_rule("S104") == "bandit:B104"
+async def test_two_tools_that_mean_the_same_share_a_key_and_not_their_lineage(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        "import os\n\n\ndef f():\n    left = 1\n    password = 'Xk2kd92lsXq1'\n    g(password)\n"
+    )
+    found = claims(await look(tmp_path))
+    for rule, lineages in {
+        "pyflakes:F401": {"pyflakes", "vulture"},
+        "pyflakes:F841": {"pyflakes", "vulture"},
+        "bandit:B105": {"bandit", "detect-secrets"},
+    }.items():
+        same = [claim for claim in found if claim.key.rule == rule]
+        assert {claim.actor.lineage for claim in same} == lineages, rule
+        assert len({claim.key for claim in same}) == 1
 
 
-def test_every_rule_of_every_lens_has_a_family_and_every_severity_a_rule() -> None:
-    rules = ruff_rules()
-    in_lenses = [code for code in rules for chosen in LENSES.values() if code.startswith(chosen)]
-    assert {"bandit", "pyflakes", "mccabe"} <= {family_of(code).lineage for code in in_lenses}
-    assert all(any(code.startswith(prefix) for code in rules) for prefix in [*SEVERITIES, *FAMILIES])
-    assert (severity_of("S101"), severity_of("S602"), severity_of("XYZ1")) == ("low", "high", "low")
+SECRETS = {
+    "AWS Access Key": "key = 'AKIA" + "2J4KQ7ZLXM3NWPRT'\n",
+    "Private Key": "-----BEGIN RSA " + "PRIVATE KEY-----\n",
+    "Secret Keyword": "password = 'hunter2-horse'\n",
+    "Basic Auth Credentials": "url = 'https://someone:s3cr3tpassw0rd@example.com/'\n",
+}
+VALUES = ("2J4KQ7ZLXM3NWPRT", "hunter2-horse", "s3cr3tpassw0rd")
+
+
+async def test_secrets_are_found_in_any_text_and_never_written_down(tmp_path: Path) -> None:
+    for number, (rule, text) in enumerate(SECRETS.items()):
+        (tmp_path / f"{number}.txt").write_text(f"# {rule}\n{text}")
+        (tmp_path / f"{number}.py").write_text(text if "=" in text else "")
+    records = await look(tmp_path)
+    found = [claim for claim in claims(records) if claim.actor.tool == "detect-secrets"]
+    assert {(claim.key.path, claim.rule) for claim in found} >= {
+        (f"{number}.txt", rule) for number, rule in enumerate(SECRETS)
+    }
+    assert {claim.line for claim in found if claim.key.path.endswith(".txt")} == {2}
+    assert all(len(claim.fingerprint) == 40 for claim in found)
+    said = json.dumps([record.to_json() for record in records])
+    assert {claim.actor.tool for claim in claims(records) if claim.key.rule == "bandit:B105"} > {"bandit"}
+    assert not [value for value in VALUES if value in said]
+
+
+async def test_an_allowed_secret_is_the_authors_verdict(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("password = 'hunter2-horse'  # pragma: allowlist secret\n")
+    records = await look(tmp_path)
+    (claim,) = claims(records)
+    assert aside(records) == {claim.id: "pragma: allowlist secret"}
+
+
+async def test_what_is_asked_for_decides_who_looks(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("")
+    sources = Sources.of(survey(tmp_path))
+    chosen = await analysers(sources, lenses=["secrets", "dead-code"], exclude=["vulture"])
+    assert {analyser.check.name for analyser in chosen.analysers} == {"ruff/dead-code", "detect-secrets/secrets"}
+    assert ("vulture", "it was excluded") in [(one.tool, one.reason) for one in chosen.not_run]
+    with pytest.raises(UsageError, match="no lens 'secret'"):
+        await analysers(sources, lenses=["secret"])
+    with pytest.raises(UsageError, match="no tool 'flake8'"):
+        await analysers(sources, exclude=["flake8"])
+
+
+async def test_a_lens_nobody_serves_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("")
+    chosen = await bundled_choice(Sources.of(survey(tmp_path)))
+    assert {analyser.check.name for analyser in chosen.analysers} == {"detect-secrets/secrets"}
+    assert chosen.unserved == tuple(lens for lens in LENSES if lens != "secrets")
+    assert not [one for one in chosen.not_run if one.tool == "bandit"], "there is nothing here for it"
+
+
+async def test_another_table_or_version_is_another_call(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("")
+    chosen = await bundled(Sources.of(survey(tmp_path)))
+    readers = [Reader(one.agent, {}, one.table) for one in chosen]
+    assert all(
+        reader.version == f"{reader.agent.version}+{one.table}" for reader, one in zip(readers, chosen, strict=True)
+    )
+    entry = named("bandit")
+    tables = {
+        Tool(one, "security", Sources(tmp_path), ("x",), "1").table for one in (entry, replace(entry, options=("-x",)))
+    }
+    assert len(tables) == 2

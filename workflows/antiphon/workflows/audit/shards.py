@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from antiphon.workflows.audit.survey import File, Survey
 
 MOST_SHARDS = 256
+WHOLE = 0
+"""The size of a check that looks at all its files in one call."""
+MOST_WHOLE = 10_000
+"""Files that such a call gets at most: the names of more would not fit into a command line."""
 _LONGEST_FACTOR = 4
 
 
@@ -25,7 +29,8 @@ class Check:
     """What one program agent looks at.
 
     Attributes:
-        name: as in coverage, such as "ruff/security". languages: what it reads. size: files of a shard, about.
+        name: as in coverage, such as "ruff/security". languages: what it reads. size: files of a shard, about;
+            `WHOLE` for all of them.
     """
 
     name: str
@@ -77,6 +82,8 @@ def cut(files: Sequence[File], size: int) -> list[list[File]]:
 
     The size grows by doubling, so that it stays the same while a tree grows a little.
     """
+    if size == WHOLE:
+        return [list(files[start : start + MOST_WHOLE]) for start in range(0, len(files), MOST_WHOLE)]
     while len(files) > size * MOST_SHARDS:
         size *= 2
     groups: list[list[File]] = [[]]

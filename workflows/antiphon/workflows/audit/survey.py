@@ -10,23 +10,29 @@ import hashlib
 import io
 import os
 import stat
-import tokenize
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from antiphon.engine.errors import UsageError
 from antiphon.subagents.records import Coverage
 from antiphon.workflows.audit.files import NotRegular, open_regular
 from antiphon.workflows.audit.ignored import Rules, folder_reason, rules_above
+from antiphon.workflows.audit.languages import (
+    CODE,
+    TEXT_LANGUAGES,
+    Language,
+    generated,
+    language_of,
+    undecodable,
+    vendored,
+)
 
 LARGEST_BYTES = 2_000_000
 SURVEY = "survey"
-Language = Literal["python", "stub", "other"]
+_BEGINNING_BYTES = 4_096
 
-_SUFFIXES: dict[str, Language] = {".py": "python", ".pyw": "python", ".pyi": "stub"}
-_SHEBANG_BYTES = 128
+__all__ = ["LARGEST_BYTES", "TEXT_LANGUAGES", "File", "Language", "Omission", "PathMissing", "Survey", "survey"]
 
 
 class PathMissing(UsageError):
@@ -43,7 +49,7 @@ class File:
 
     Attributes:
         unit: its name everywhere in the run: relative to the root, POSIX separators.
-        size: in bytes. sha256: of its content; None for a language that no check reads, which is not opened.
+        size: in bytes. sha256: of its content; None for what no check reads, such as pictures and very large data.
     """
 
     unit: str
@@ -68,7 +74,8 @@ class Survey:
         root: the folder that units are relative to.
         files: what could be read, by name.
         gaps: what should be looked at and cannot be: unreadable, undecodable, huge, a link out of the tree.
-        left_out: what is not looked at on purpose: ignored, caches, environments, links to what is looked at anyway.
+        left_out: what is not looked at on purpose: ignored, caches, environments, vendored or generated files, links to
+            what is looked at anyway.
     """
 
     root: Path
@@ -83,19 +90,21 @@ class Survey:
             for gap in self.gaps
         )
 
-    def emptiness(self) -> str | None:
-        """One sentence if there is nothing that any check could read, or None."""
-        if any(file.language != "other" for file in self.files):
+    def emptiness(self, languages: Collection[str] = TEXT_LANGUAGES) -> str | None:
+        """One sentence if there is nothing in languages that the checks of a run read, or None."""
+        if any(file.language in languages for file in self.files):
             return None
         said = [f"no check reads any of its files ({len(self.files)})" if self.files else "it holds no files"]
         if self.gaps:
             said.append(f"{len(self.gaps)} could not be read")
         if self.left_out:
-            said.append(f"{len(self.left_out)} entries were left out (ignored, caches, environments)")
+            said.append(f"{len(self.left_out)} entries were left out (ignored, vendored, generated, caches)")
         return "There is nothing to look at: " + "; ".join(said) + "."
 
 
-def survey(path: Path, *, largest_bytes: int = LARGEST_BYTES) -> Survey:
+def survey(
+    path: Path, *, largest_bytes: int = LARGEST_BYTES, exclude: Iterable[str] = (), include_vendored: bool = False
+) -> Survey:
     """Look at the tree below `path`, or at the one file it names. Blocks: call it in a worker thread.
 
     Symbolic links are never followed; a file that is named is looked at even where ignore files leave it out.
@@ -103,9 +112,12 @@ def survey(path: Path, *, largest_bytes: int = LARGEST_BYTES) -> Survey:
     Args:
         path: a folder or a file.
         largest_bytes: a source file above this size is a gap: it is generated or data, and analysers drown in it.
+        exclude: patterns of what to leave out, as in ignore files, relative to `path`.
+        include_vendored: also look at vendored and generated files, which are left out otherwise.
 
     Raises:
         PathMissing: there is nothing at `path`, or it cannot be read.
+        PatternError: a pattern fits no name.
     """
     try:
         root = path.resolve(strict=True)
@@ -113,18 +125,19 @@ def survey(path: Path, *, largest_bytes: int = LARGEST_BYTES) -> Survey:
     except (OSError, RuntimeError) as error:
         raise PathMissing(path, _why(error)) from None
     if not stat.S_ISDIR(mode):
-        return _Walk(root.parent, largest_bytes).one(root)
+        return _Walk(root.parent, largest_bytes, True).one(root)
     try:
         os.scandir(root).close()
     except OSError as error:
         raise PathMissing(path, _why(error)) from None
-    return _Walk(root, largest_bytes).all()
+    return _Walk(root, largest_bytes, include_vendored).all(rules_above(root, exclude))
 
 
 @dataclass(slots=True)
 class _Walk:
     root: Path
     largest: int
+    everything: bool
     files: list[File] = field(default_factory=list[File])
     gaps: list[Omission] = field(default_factory=list[Omission])
     left_out: list[Omission] = field(default_factory=list[Omission])
@@ -133,9 +146,9 @@ class _Walk:
         self._file(file)
         return self._survey()
 
-    def all(self) -> Survey:
+    def all(self, rules: Rules) -> Survey:
         # A stack and not recursion: a tree may be deeper than Python's.
-        folders = [(self.root, rules_above(self.root))]
+        folders = [(self.root, rules)]
         while folders:
             folder, outer = folders.pop()
             rules = outer.within(folder)
@@ -153,8 +166,10 @@ class _Walk:
             path = Path(entry.path)
             inner = entry.is_dir(follow_symlinks=False)
             reason = folder_reason(path) if inner else None
-            if reason is None and rules.ignores(path, folder=inner):
-                reason = "ignored by an ignore file"
+            if reason is None:
+                reason = rules.reason(path, folder=inner)
+            if reason is None and inner and not self.everything:
+                reason = vendored(path.name)
             if reason is not None:
                 self.left_out.append(Omission(self._unit(path) + ("/" if inner else ""), reason))
             elif inner:
@@ -181,11 +196,13 @@ class _Walk:
         found = self._look(path, unit)
         if isinstance(found, File):
             self.files.append(found)
+        elif isinstance(found, Omission):
+            self.left_out.append(found)
         else:
             self.gaps.append(Omission(unit, found))
 
-    def _look(self, path: Path, unit: str) -> File | str:
-        """The file, or why it cannot be looked at."""
+    def _look(self, path: Path, unit: str) -> File | Omission | str:
+        """The file, that it is left out on purpose, or why it cannot be looked at."""
         if not _is_text(path.name) or not _is_text(str(path)):
             return "its name is not UTF-8, so analysers cannot say which file they mean"
         try:
@@ -196,16 +213,22 @@ class _Walk:
         except OSError as error:
             return f"it cannot be read: {_why(error)}"
 
-    def _read(self, stream: io.BufferedReader, unit: str, size: int) -> File | str:
-        language = _language(unit, stream.read(_SHEBANG_BYTES))
-        if language == "other":
-            return File(unit, size, language)
+    def _read(self, stream: io.BufferedReader, unit: str, size: int) -> File | Omission | str:
+        beginning = stream.read(_BEGINNING_BYTES)
+        language = language_of(unit, beginning)
+        reason = None if self.everything or language == "other" else generated(unit, beginning)
+        if reason is not None:
+            return Omission(unit, reason)
+        if language == "other" or (size > self.largest and language not in CODE):
+            return File(unit, size, "other")
         if size > self.largest:
             return f"it is too large: {size:,} bytes, and the limit is {self.largest:,}"
         stream.seek(0)
         data = stream.read(self.largest + 1)
-        problem = _undecodable(data)
-        return problem or File(unit, len(data), language, hashlib.sha256(data).hexdigest())
+        problem = undecodable(language, data)
+        if problem is not None:
+            return problem if language in CODE else File(unit, len(data), "other")
+        return File(unit, len(data), language, hashlib.sha256(data).hexdigest())
 
     def _unit(self, path: Path) -> str:
         relative = path.relative_to(self.root).as_posix() if path != self.root else ""
@@ -218,24 +241,6 @@ class _Walk:
             gaps=tuple(sorted(self.gaps, key=lambda gap: (gap.unit, gap.reason))),
             left_out=tuple(sorted(self.left_out, key=lambda entry: (entry.unit, entry.reason))),
         )
-
-
-def _language(unit: str, beginning: bytes) -> Language:
-    suffix = os.path.splitext(unit)[1].lower()
-    if suffix:
-        return _SUFFIXES.get(suffix, "other")
-    first = beginning.split(b"\n", 1)[0]
-    return "python" if first.startswith(b"#!") and b"python" in first else "other"
-
-
-def _undecodable(data: bytes) -> str | None:
-    """Why Python source cannot be decoded by what it declares (PEP 263), or None."""
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        data.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        return f"it cannot be decoded: {' '.join(str(error).split())}"
-    return None
 
 
 def _is_text(name: str) -> bool:
