@@ -1,4 +1,4 @@
-"""What a person reads first: the worst rules, and of each what is not in a test."""
+"""What a person reads first: the worst rules, and of each what is most certain and not in a test."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from antiphon.subagents.records import RANK
-from antiphon.workflows.synthesis import Cluster
+from antiphon.workflows.synthesis import Cluster, Status
 
 _TEST_FOLDERS = frozenset({"test", "tests", "testing", "conftest.py"})
+_CERTAIN: dict[Status, int] = {"confirmed": 0, "unverified": 1, "disputed": 1, "refuted": 2}
 
 
 def is_test(unit: str) -> bool:
@@ -18,7 +19,11 @@ def is_test(unit: str) -> bool:
 
 
 def by_rule(clusters: Iterable[Cluster]) -> list[list[Cluster]]:
-    """Clusters by their canonical rule; inside a rule and among rules the worst first, then what is not in tests."""
+    """Clusters by their canonical rule; inside a rule and among rules what matters most first.
+
+    That is: the worst severity, then what is confirmed before what is not and that before what is refuted, then what
+    more independent groups say, then what is not in tests.
+    """
     groups: defaultdict[str, list[Cluster]] = defaultdict(list)
     for cluster in sorted(clusters, key=_rank):
         groups[cluster.key.rule].append(cluster)
@@ -27,4 +32,6 @@ def by_rule(clusters: Iterable[Cluster]) -> list[list[Cluster]]:
 
 def _rank(cluster: Cluster) -> tuple[object, ...]:
     key = cluster.key
-    return (-RANK[cluster.severity], is_test(key.path), key.rule, key.path, cluster.sites[0].start_line, key.symbol)
+    sure = (_CERTAIN[cluster.status], -len(cluster.groups))
+    line = cluster.sites[0].start_line
+    return (-RANK[cluster.severity], *sure, is_test(key.path), key.rule, key.path, line, key.symbol)

@@ -1,147 +1,106 @@
 """The report for other tools: SARIF 2.1.0 (OASIS, errata 01), one run for each analyser.
 
-Every claim is one result, so nothing is merged away: what antiphon adds (the cluster, who else says so, whose severity
-it is) is in the result's property bag. What the code's author set aside is a result with a suppression.
+Every finding is one result, so nothing is merged away: what antiphon adds (the cluster, who else says so, how sure it
+is, whose severity it is) is in the result's property bag. Facts, patches and passages have no place in SARIF; they are
+in report.json.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 
-from antiphon.subagents.records import Claim, Severity, canonical
+from antiphon.subagents.records import Finding
 from antiphon.tracing.log import Json
 from antiphon.workflows.report.about import About
-from antiphon.workflows.report.untrusted import relative_uri, sarif_text
-from antiphon.workflows.synthesis import Cluster, Gap, Synthesis
+from antiphon.workflows.report.lined import lined
+from antiphon.workflows.report.material import Material
+from antiphon.workflows.report.sarif_result import BASE, CWE, artifact, fingerprints, result
+from antiphon.workflows.report.untrusted import is_https, sarif_text
+from antiphon.workflows.synthesis import Gap, Synthesis
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_BASE = "SRCROOT"
-_LEVELS: dict[Severity, str] = {
-    "critical": "error",
-    "high": "error",
-    "medium": "warning",
-    "low": "note",
-    "info": "note",
-}
-_FINGERPRINT = "antiphon/v1"
+_LEVELS = 4
+
+_Identified = tuple[str, Finding]
 
 
 def sarif(synthesis: Synthesis, about: About) -> str:
     """The report as SARIF."""
-    clusters = {id: cluster for cluster in synthesis.clusters for id in cluster.claims}
-    tools = sorted({*about.tools, *(claim.actor.tool for claim in synthesis.claims.values())})
-    runs = [_run(tool, synthesis, about, clusters) for tool in tools]
-    content = {"$schema": SCHEMA, "version": "2.1.0", "runs": runs}
-    return json.dumps(content, indent=1, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n"
+    material = Material(synthesis=synthesis, about=about)
+    by_tool: defaultdict[str, list[_Identified]] = defaultdict(list)
+    for id, claim in synthesis.claims.items():
+        if isinstance(claim, Finding):
+            by_tool[claim.actor.tool].append((id, claim))
+    runs = [_run(tool, sorted(by_tool[tool], key=_by_place), material) for tool in sorted({*about.tools, *by_tool})]
+    return lined({"$schema": SCHEMA, "version": "2.1.0", "runs": [*runs]}, _LEVELS)
 
 
-def _run(tool: str, synthesis: Synthesis, about: About, clusters: Mapping[str, Cluster]) -> dict[str, Json]:
-    claims = sorted(((id, claim) for id, claim in synthesis.claims.items() if claim.actor.tool == tool), key=_by_place)
-    rules = {claim.rule: claim for _, claim in reversed(claims)}
-    places = {rule: index for index, rule in enumerate(sorted(rules))}
-    prints = _fingerprints(claims)
-    return {
-        "tool": {"driver": _driver(tool, about, [rules[rule] for rule in places])},
-        "originalUriBaseIds": {_BASE: {"description": {"text": "The folder that was audited."}}},
-        "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(tool, synthesis, about)],
-        "results": [_result(id, claim, clusters[id], places, prints[id]) for id, claim in claims],
-        "properties": {"antiphon": {"run": about.run, "version": about.antiphon, "isolation": about.isolation}},
-    }
-
-
-def _by_place(item: tuple[str, Claim]) -> tuple[object, ...]:
+def _by_place(item: _Identified) -> tuple[object, ...]:
     id, claim = item
     return (claim.key.path, claim.line or 0, claim.column or 0, claim.rule, id)
 
 
-def _driver(tool: str, about: About, rules: Sequence[Claim]) -> dict[str, Json]:
+def _run(tool: str, claims: Sequence[_Identified], material: Material) -> dict[str, Json]:
+    about = material.about
+    rules = {claim.rule: claim for _, claim in reversed(claims)}
+    places = {rule: index for index, rule in enumerate(sorted(rules))}
+    prints = fingerprints(claims)
+    weaknesses = _weaknesses(claims)
+    driver = _driver(tool, about, [_rule(rules[rule], weaknesses[rule]) for rule in places])
+    run: dict[str, Json] = {
+        "tool": {"driver": driver},
+        "originalUriBaseIds": {BASE: {"description": {"text": "The folder that was audited."}}},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [_invocation(tool, material.synthesis, about)],
+        "results": [result(id, claim, material, places[claim.rule], prints[id]) for id, claim in claims],
+        "properties": {"antiphon": {"run": about.run, "version": about.antiphon, "isolation": about.isolation}},
+    }
+    if known := sorted({number for numbers in weaknesses.values() for number in numbers}):
+        driver["supportedTaxonomies"] = [{"name": CWE, "index": 0}]
+        run["taxonomies"] = [_taxonomy(known)]
+    return run
+
+
+def _weaknesses(claims: Sequence[_Identified]) -> dict[str, list[int]]:
+    """By rule: the weaknesses (CWE) that its findings name."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for _, claim in claims:
+        found[claim.rule].update([claim.cwe] if claim.cwe is not None else [])
+    return {rule: sorted(numbers) for rule, numbers in found.items()}
+
+
+def _taxonomy(numbers: Sequence[int]) -> dict[str, Json]:
+    return {
+        "name": CWE,
+        "organization": "MITRE",
+        "informationUri": "https://cwe.mitre.org/",
+        "shortDescription": {"text": "The MITRE Common Weakness Enumeration"},
+        "isComprehensive": False,
+        "taxa": [{"id": str(number)} for number in numbers],
+    }
+
+
+def _driver(tool: str, about: About, rules: list[Json]) -> dict[str, Json]:
     version = about.tools.get(tool)
-    named: dict[str, Json] = {"name": tool, **({"version": version} if version else {})}
-    return {**named, "rules": [_rule(claim) for claim in rules]}
+    return {"name": tool, **({"version": version} if version else {}), "rules": rules}
 
 
-def _rule(claim: Claim) -> dict[str, Json]:
+def _rule(claim: Finding, weaknesses: Sequence[int]) -> dict[str, Json]:
     rule: dict[str, Json] = {
         "id": claim.rule,
         "name": claim.title,
-        "shortDescription": {"text": claim.title},
+        "shortDescription": {"text": sarif_text(claim.title)},
         "properties": {"canonical": claim.key.rule, "lineage": claim.actor.lineage},
     }
-    if claim.url and claim.url.startswith("https://"):
+    if claim.url and is_https(claim.url):
         rule["helpUri"] = claim.url
+    if weaknesses:
+        rule["relationships"] = [
+            {"target": {"id": str(number), "toolComponent": {"name": CWE, "index": 0}}, "kinds": ["relevant"]}
+            for number in weaknesses
+        ]
     return rule
-
-
-def _result(id: str, claim: Claim, cluster: Cluster, places: Mapping[str, int], fingerprint: str) -> dict[str, Json]:
-    suppression: Json = {"kind": "inSource", "justification": f"{claim.suppressed} in the source"}
-    return {
-        "ruleId": claim.rule,
-        "ruleIndex": places[claim.rule],
-        "level": _LEVELS[claim.severity],
-        "message": {"text": sarif_text(claim.text) or claim.title},
-        "locations": [_location(claim)],
-        "partialFingerprints": {_FINGERPRINT: fingerprint},
-        # On every result, as the standard asks where it is on one: none means "not suppressed".
-        "suppressions": [suppression] if claim.suppressed else [],
-        "properties": {
-            "antiphon": {
-                "claim": id,
-                "cluster": cluster.id,
-                "agreement": cluster.agreement,
-                "tools": list(cluster.tools),
-                "severity": claim.severity,
-                "severityBy": claim.severity_by,
-                "severityDisputed": any(id in site.claims for site in cluster.conflicts),
-                "confidence": claim.confidence,
-                "cwe": claim.cwe,
-            }
-        },
-    }
-
-
-def _location(claim: Claim) -> dict[str, Json]:
-    physical: dict[str, Json] = {"artifactLocation": _artifact(claim.key.path)}
-    region = _region(claim)
-    if region:
-        physical["region"] = region
-    location: dict[str, Json] = {"physicalLocation": physical}
-    if claim.key.symbol:
-        location["logicalLocations"] = [{"fullyQualifiedName": claim.key.symbol}]
-    return location
-
-
-def _artifact(unit: str) -> dict[str, Json]:
-    return {"uri": relative_uri(unit), "uriBaseId": _BASE}
-
-
-def _region(claim: Claim) -> dict[str, Json]:
-    """Lines and columns as SARIF counts them: from 1, in characters, the end column one past the last."""
-    if claim.line is None:
-        return {}
-    region: dict[str, Json] = {"startLine": claim.line}
-    if claim.column is not None:
-        region["startColumn"] = claim.column
-    if claim.end_line is not None:
-        region["endLine"] = claim.end_line
-        if claim.end_column is not None:
-            region["endColumn"] = claim.end_column
-    return region
-
-
-def _fingerprints(claims: Sequence[tuple[str, Claim]]) -> dict[str, str]:
-    """What stays the same when lines above are added or removed: key and code, and a number for equal ones."""
-    seen: Counter[str] = Counter()
-    prints: dict[str, str] = {}
-    for id, claim in claims:
-        code: list[Json] = [evidence.sha256 for evidence in claim.evidence]
-        digest = hashlib.sha256(canonical([claim.key.model_dump(mode="json"), claim.rule, code]).encode()).hexdigest()
-        seen[digest] += 1
-        prints[id] = f"{digest}:{seen[digest]}"
-    return prints
 
 
 def _invocation(tool: str, synthesis: Synthesis, about: About) -> dict[str, Json]:
@@ -149,10 +108,17 @@ def _invocation(tool: str, synthesis: Synthesis, about: About) -> dict[str, Json
     mine = [gap for gap in synthesis.coverage.gaps if _belongs(gap, tool, first)]
     unreadable = any(record.actor.tool == tool for record in synthesis.malformed)
     missing = any(gap.state == "missing" for gap in mine)
-    return {
+    invocation: dict[str, Json] = {
         "executionSuccessful": not unreadable and not missing and not synthesis.failed,
         "toolExecutionNotifications": [_notification(gap) for gap in mine],
     }
+    if tool == first and about.not_run:  # SARIF has no place for a tool that did not run, so another's run tells it
+        absent = sorted(about.not_run.items())
+        invocation["toolConfigurationNotifications"] = [
+            {"level": "note", "message": {"text": sarif_text(f"{name} did not take part: {reason}")}}
+            for name, reason in absent
+        ]
+    return invocation
 
 
 def _belongs(gap: Gap, tool: str, first: str) -> bool:
@@ -166,5 +132,5 @@ def _notification(gap: Gap) -> dict[str, Json]:
     return {
         "level": "error" if gap.state == "missing" else "warning",
         "message": {"text": sarif_text(f"{gap.check}: {gap.reason}")},
-        "locations": [{"physicalLocation": {"artifactLocation": _artifact(gap.unit)}}],
+        "locations": [{"physicalLocation": {"artifactLocation": artifact(gap.unit)}}],
     }

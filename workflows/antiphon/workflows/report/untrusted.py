@@ -12,12 +12,17 @@ from urllib.parse import quote
 
 _SHOWN_CHARACTERS = 300
 _BACKTICKS = re.compile(r"`+")
+_HTTPS = re.compile(
+    r"https://[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[A-Za-z0-9._~!$&()*+,;=:@%/-]*)?(?:\?[A-Za-z0-9._~&=%+-]*)?(?:#[\w.~:-]*)?",
+    re.ASCII,
+)
 _SARIF_LINK = re.compile(r"(?=\[(?:[^\[\]]|\\.)*\]\()")
 
 
 def visible(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
     """The text on one line, with every invisible character written out, and cut to `limit` characters."""
-    shown = "".join(_escaped(character) for character in text[: limit + 1])
+    start = text[: limit + 1]
+    shown = start if start.isprintable() else "".join(map(_escaped, start))
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
@@ -46,6 +51,11 @@ def cell(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
 def sarif_text(text: str) -> str:
     """The text as a SARIF message, in which ``[words](target)`` would become a link."""
     return _SARIF_LINK.sub(r"\\", text)
+
+
+def is_https(url: str) -> bool:
+    """Whether a link to it is harmless: an address of a web page in plain characters, and no name or password in it."""
+    return _HTTPS.fullmatch(url) is not None
 
 
 def relative_uri(unit: str) -> str:
