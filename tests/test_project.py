@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[1]
 FLOORS = ("engine", "workflows", "subagents", "tracing")
 CODE = (*FLOORS, "tests", "examples", "benchmarks")
 BANNED = frozenset({"node", "graph", "flow", "crew", "swarm", "manager", "handler", "util", "helper"})
-# Names of libraries' own: of contextlib, logging, http.server, ast and importlib.
+# Names of libraries' own: of contextlib, logging, http.server, ast and importlib, and of SARIF.
 BORROWED = frozenset(
     {
         "AbstractAsyncContextManager", "AbstractContextManager", "BaseHTTPRequestHandler", "ExceptHandler",
-        "NodeTransformer", "NodeVisitor", "NullHandler", "addHandler", "iter_child_nodes", "util",
+        "NodeTransformer", "NodeVisitor", "NullHandler", "addHandler", "codeFlows", "iter_child_nodes", "util",
     }
 )  # fmt: skip
 # What reads Python calls the parts of a syntax tree as `ast` does.
@@ -142,9 +142,11 @@ def test_nobody_is_told_to_look_away() -> None:
 
 EXPORTS = {
     "antiphon.subagents": {
-        "Actor", "Agents", "Claim", "Completed", "Coverage", "Evidence", "FunctionAgent", "Invocation", "Key",
-        "Malformed", "ProcessLimits", "Program", "ProgramAgent", "Record", "Role", "SeesInputs", "Severity",
-        "Unavailable", "UnreadableOutput", "file_span", "from_json", "function_agent", "run_command",
+        "Actor", "Agents", "Claim", "Completed", "Confinement", "Coverage", "Evidence", "Fact", "FactKey", "FileSpan",
+        "Finding", "FindingKey", "FunctionAgent", "Invocation", "Link", "Malformed", "Passage", "Patch", "PatchKey",
+        "ProcessLimits", "Program", "ProgramAgent", "Record", "Resolution", "Role", "Sandbox", "SandboxUnusable",
+        "SeesInputs", "Severity", "Unavailable", "UnreadableOutput", "Verdict", "choose_sandbox", "file_span",
+        "from_json", "function_agent", "run_command",
     },
     "antiphon.workflows": {
         "Ended", "Loaded", "Manifest", "Options", "RunPlace", "Synthesis", "find_run", "list_runs", "load", "new_run",

@@ -20,7 +20,7 @@ import pytest
 
 from antiphon.engine import Amount, Run, Settings, UsageError
 from antiphon.tracing import Event, Json, LogBusy, LogDamaged, LogFailed, LogTooNew, LogUnusable, read_log, verify_log
-from antiphon.workflows.audit.launch import prepare
+from antiphon.workflows.audit.launch import Asked, prepare
 from antiphon.workflows.controls import Request, leave
 from antiphon.workflows.loading import load
 from antiphon.workflows.places import RunPlace, make_run, new_run
@@ -161,7 +161,7 @@ async def test_a_read_only_folder_is_refused_before_anything_is_done(small_disk:
 async def test_a_read_only_tree_can_be_audited(small_disk: Path, tmp_path: Path) -> None:
     (small_disk / "a.py").write_text("import os\neval(input())\n")
     await remount(small_disk, "ro")
-    audit = await prepare(str(small_disk))
+    audit = await prepare(Asked(path=str(small_disk)))
     place = make_run(tmp_path / "run")
     ended = await start(place, audit.loaded, {"path": str(small_disk)}, Options(conclude=audit.conclude))
     assert ended.result.kind == "completed"

@@ -12,16 +12,18 @@ from typing import Any
 
 import pytest
 
-from antiphon.engine import InfrastructureError, Run, Settings
+from antiphon.engine import Run, Settings
 from antiphon.tracing import Event, Json, read_log, verify_log
-from antiphon.workflows.audit import PathMissing
-from antiphon.workflows.audit.launch import Audit, prepare
-from antiphon.workflows.audit.ruff import LENSES
+from antiphon.workflows.audit import PathMissing, workflow
+from antiphon.workflows.audit.launch import Asked, Audit, prepare
+from antiphon.workflows.audit.table import TABLE, role_names, ruff
+from antiphon.workflows.manifest import read_manifest
 from antiphon.workflows.places import RunPlace, make_run
 from antiphon.workflows.running import Ended, Options, resume, start
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
+REPORTS = ["inputs.json", "report.html", "report.json", "report.md", "report.sarif"]
 Tree = Callable[[Mapping[str, str | bytes]], Path]
 SMALL: dict[str, str | bytes] = {
     "app/__init__.py": "",
@@ -52,7 +54,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 async def audit(target: Path, directory: Path, settings: Settings | None = None) -> Ended:
-    prepared: Audit = await prepare(str(target))
+    prepared: Audit = await prepare(Asked(path=str(target)))
     options = Options(conclude=prepared.conclude, settings=settings or Settings())
     return await start(make_run(directory), prepared.loaded, {"path": str(target)}, options)
 
@@ -115,7 +117,7 @@ async def test_findings_reports_and_proof(tree: Tree, tmp_path: Path) -> None:
     found = findings(ended)
     expected = {("app/shell.py", "S602", 5), ("app/shell.py", "B602", 5), ("app/unused.py", "F401", 1)}
     assert expected | {("app/keys.py", "S307", 2), ("app/keys.py", "B307", 2)} <= found
-    assert sorted(file.name for file in ended.reports) == ["inputs.json", "report.json", "report.md", "report.sarif"]
+    assert sorted(file.name for file in ended.reports) == REPORTS
     assert report(ended, "report.sarif")["version"] == "2.1.0"
     assert "B602" in (ended.place.directory / "report.md").read_text()
     assert verify_log(ended.place.directory, ended.head).ok
@@ -130,9 +132,10 @@ def check_every_file_was_looked_at_by_every_check(ended: Ended) -> None:
     looked: dict[str, set[str]] = {}
     for event in events(ended.place, "call.ended"):
         for unit in covers(event):
-            looked.setdefault(unit, set()).add(str(event.data["label"]))
-    checks = {f"ruff/{lens}" for lens in LENSES} | {"bandit/security"}
-    assert looked == dict.fromkeys(SMALL, checks)
+            looked.setdefault(unit, set()).add(str(event.data.get("label", event.data["name"])))
+    always = {f"ruff/{lens}" for lens in ruff.ENTRY.lenses} | {"bandit/security", "vulture/dead-code"}
+    assert all(looked[unit] >= always for unit in SMALL)
+    assert all("second-look" in looked[unit] for unit in SMALL if unit != "app/__init__.py")
 
 
 def check_an_edit_of_a_report_is_found(ended: Ended) -> None:
@@ -145,21 +148,23 @@ def check_an_edit_of_a_report_is_found(ended: Ended) -> None:
 
 
 async def test_what_does_not_parse_is_a_gap_and_no_failure(tree: Tree, tmp_path: Path) -> None:
-    files = {**SMALL, "broken.py": "def (:\n", "latin.py": b"# \xe9\nx = 1\n", "README.md": "# small\n"}
+    files = {**SMALL, "broken.py": "def (:\n", "latin.py": b"# \xe9\nx = 1\n", "picture.png": b"\x89PNG\r\n\x1a\n\0"}
     root = tree(files)
     os.mkfifo(root / "pipe.py")
     ended = await audit(root, tmp_path / "run")
     assert (ended.result.kind, ended.result.exit_code) == ("completed", 0)
     said = gaps(ended)
-    assert set(said) == {"broken.py", "latin.py", "pipe.py", "README.md"}
-    assert said["README.md"] == {"no check reads files like this"}
+    assert set(said) == {"broken.py", "latin.py", "pipe.py", "picture.png"}
+    assert said["picture.png"] == {"no check reads files like this"}
     assert any("does not parse" in reason for reason in said["broken.py"])
     assert any("cannot be decoded" in reason for reason in said["latin.py"])
     assert ("app/shell.py", "B602", 5) in findings(ended), "its neighbours are looked at all the same"
 
 
-@pytest.mark.parametrize("files", [{}, {"notes.txt": "nothing\n"}], ids=["empty", "no code"])
-async def test_a_folder_with_nothing_to_look_at_says_so(files: dict[str, str], tree: Tree, tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [{}, {"picture.png": b"\x89PNG\0"}], ids=["empty", "no code"])
+async def test_a_folder_with_nothing_to_look_at_says_so(
+    files: dict[str, str | bytes], tree: Tree, tmp_path: Path
+) -> None:
     ended = await audit(tree(files), tmp_path / "run")
     assert ended.result.kind == "completed"
     assert findings(ended) == set()
@@ -176,7 +181,7 @@ async def test_a_single_file(tree: Tree, tmp_path: Path) -> None:
 
 async def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PathMissing, match=r"nowhere cannot be audited: no such file") as missing:
-        await prepare(str(tmp_path / "nowhere"))
+        await prepare(Asked(path=str(tmp_path / "nowhere")))
     assert missing.value.exit_code == 2
     assert "antiphon audit PATH" in str(missing.value.advice)
 
@@ -208,8 +213,9 @@ async def test_after_an_edit_only_the_shards_of_that_file_are_performed_again(tr
     performed = in_the_newest_attempt(edited.place, "call.started")
     roles = [str(event.data["name"]) for event in performed]
     assert roles.count("surveyor") == 1, "the tree as a whole has changed"
-    shards = [event for event in performed if event.data["name"] != "surveyor"]
-    assert len(shards) == len(LENSES) + 1
+    shards = [event for event in performed if event.data["name"] not in ("surveyor", "second-look")]
+    assert len(shards) == len({event.data["label"] for event in shards}), "one of each check"
+    assert {"ruff/security", "bandit/security"} <= {event.data["label"] for event in shards}
     assert all("m07/code.py" in covers(event) for event in shards)
     assert edited.result.reuse.reused == first.result.reuse.performed - len(performed)
     fresh = await audit(root, tmp_path / "fresh")
@@ -222,28 +228,21 @@ async def test_two_runs_over_the_same_tree_report_the_same_bytes(tree: Tree, tmp
     root = tree({**SMALL, "broken.py": "def (:\n"})
     first = await audit(root, tmp_path / "run-of-first", Settings(processes=1))
     second = await audit(root, tmp_path / "run-of-second", Settings(processes=4))
-    for name in ("report.json", "report.sarif", "report.md", "inputs.json"):
+    for name in REPORTS:
         texts = [without_run((ended.place.directory / name).read_text(), ended) for ended in (first, second)]
         assert texts[0] == texts[1], name
     assert findings(first) == findings(second) != set()
 
 
-async def test_an_analyser_that_is_missing_is_said_before_there_is_a_run(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from antiphon.workflows.audit import ruff
-
-    root = tree(SMALL)
-    monkeypatch.setattr(ruff, "command", lambda: str(root / "no" / "ruff"))
-    with pytest.raises(InfrastructureError) as missing:
-        await prepare(str(root))
-    assert "could not be started" in missing.value.reason
-    assert "pip install ruff" in missing.value.reason
+def test_the_manifest_declares_every_role_and_no_other() -> None:
+    manifest = read_manifest(Path(str(workflow.__file__)).read_bytes(), "workflow.py")
+    assert set(manifest.roles) == {"surveyor", "second-look", "sarif", *role_names()}
+    assert set(manifest.scope.tools) == {entry.tool for entry in TABLE}
 
 
 async def test_a_run_that_was_paused_goes_on_with_the_rest(tree: Tree, tmp_path: Path) -> None:
     root = tree({f"m{n:02}.py": f"eval({n})\n" for n in range(12)})
-    prepared = await prepare(str(root))
+    prepared = await prepare(Asked(path=str(root)))
 
     async def interrupt(run: Run) -> None:
         def follow(kind: str, path: str, at: float, data: Mapping[str, Json]) -> None:

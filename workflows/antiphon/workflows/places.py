@@ -127,6 +127,15 @@ def _mark(run_id: str, inode: int) -> bytes:
     return hmac.new(_key(), text, hashlib.sha256).hexdigest().encode()
 
 
+def seal(content: bytes, purpose: str) -> str:
+    """What only this user on this machine can write under some content: in hex, keyed by a secret of theirs.
+
+    Raises:
+        OSError: there is no such secret, and none can be made.
+    """
+    return hmac.new(_key(), purpose.encode() + b"\0" + content, hashlib.sha256).hexdigest()
+
+
 def _key() -> bytes:
     """The user's own secret, made at first use; outside any run directory, so that nobody can bring it along."""
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "antiphon"

@@ -112,19 +112,21 @@ async def resume(place: RunPlace, options: Options, *, trust: bool = False) -> E
         )
     check_plain(place.directory)
     opened, scripts = _opened(place, ours=ours)
-    loaded, options = await _loaded_again(scripts, opened, options)
+    loaded, options = await _loaded_again(scripts, opened, options, place.directory.parent)
     arguments = loaded.parameters.validate(opened.arguments)
     place.control.mkdir(exist_ok=True)
     return await _attempt(place, opened.run, hosted(loaded, scripts), arguments, options, {})
 
 
-async def _loaded_again(scripts: Scripts, opened: _Opened, options: Options) -> tuple[Loaded, Options]:
+async def _loaded_again(scripts: Scripts, opened: _Opened, options: Options, home: Path) -> tuple[Loaded, Options]:
     """The workflow of a run that began earlier: a file, or one that ships with antiphon, bound to its tree again."""
     if opened.builtin != "audit":
         return scripts.load(Path(opened.script)), options
-    from antiphon.workflows.audit.launch import prepare
+    from antiphon.workflows.audit.binding import bind
+    from antiphon.workflows.audit.launch import Asked
 
-    audit = await prepare(str(opened.arguments.get("path", "")))
+    audit = await bind(Asked.of(opened.arguments), home=home, settings=options.settings)
+    audit.begins(opened.run)
     return audit.loaded, replace(options, conclude=audit.conclude)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import pathspec
 
+from antiphon.engine.errors import UsageError
 from antiphon.workflows.audit.files import read_regular
 
 # Names of folders that hold nothing a person wrote. What they are is said in the report.
@@ -29,6 +30,9 @@ FOLDERS = {
     ".eggs": "installed packages",
     "node_modules": "installed packages",
 }
+GIT_IGNORE = ".gitignore"
+OWN_IGNORE = ".antiphonignore"
+EXCLUDED = "excluded by you (--exclude)"
 _LARGEST_IGNORE_FILE_BYTES = 1 << 20
 
 
@@ -39,38 +43,101 @@ def folder_reason(path: Path) -> str | None:
     return "a virtual environment" if (path / "pyvenv.cfg").is_file() else None
 
 
+class PatternError(UsageError):
+    """A pattern of what to leave out that leaves nothing out.
+
+    Attributes:
+        pattern: as it was given.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        super().__init__(
+            f"--exclude {pattern[:300]!r} is no pattern that fits any name",
+            advice="patterns are those of .gitignore: --exclude 'build/', --exclude '*_pb2.py', --exclude '/docs/**'",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The patterns of one ignore file, or of the person.
+
+    Attributes:
+        base: what they are relative to. said: where they are from. spec: the patterns.
+    """
+
+    base: Path
+    said: str
+    spec: pathspec.GitIgnoreSpec
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The ignore files in force somewhere in a tree, outermost first; the innermost that has an opinion decides."""
+    """The patterns in force somewhere in a tree.
 
-    files: tuple[tuple[Path, pathspec.GitIgnoreSpec], ...] = ()
+    Attributes:
+        files: of ignore files, outermost first; the innermost that has an opinion decides.
+        asked: of the person, which come before all of them.
+    """
+
+    files: tuple[Layer, ...] = ()
+    asked: Layer | None = None
 
     def within(self, folder: Path) -> Self:
-        """The rules inside `folder`: these, and those of its own .gitignore."""
-        return self.reading(folder, folder / ".gitignore")
+        """The rules inside `folder`: these, and those of its own ignore files; ours comes after git's."""
+        return self.reading(folder, folder / GIT_IGNORE).reading(folder, folder / OWN_IGNORE)
 
     def ignores(self, path: Path, *, folder: bool) -> bool:
         """Whether `path` is left out. A folder that is left out takes everything in it along, as with git."""
-        for base, spec in reversed(self.files):
-            relative = path.relative_to(base).as_posix() + ("/" if folder else "")
-            decision = spec.check_file(relative).include
-            if decision is not None:
-                return decision
-        return False
+        return self.reason(path, folder=folder) is not None
+
+    def reason(self, path: Path, *, folder: bool) -> str | None:
+        """Why `path` is left out, or None if it is not."""
+        for layer in (*([self.asked] if self.asked else []), *reversed(self.files)):
+            relative = path.relative_to(layer.base).as_posix() + ("/" if folder else "")
+            decision = layer.spec.check_file(relative)
+            if decision.include is not None:
+                return layer.said if decision.include else None
+        return None
 
     def reading(self, base: Path, file: Path) -> Self:
         """These rules, and those of an ignore file whose patterns are relative to `base`."""
         lines = _lines(file)
         if not lines:
             return self
-        return type(self)((*self.files, (base, pathspec.GitIgnoreSpec.from_lines(_valid(lines)))))
+        spec = pathspec.GitIgnoreSpec.from_lines(_valid(lines))
+        return replace(self, files=(*self.files, Layer(base, f"ignored by {file.name}", spec)))
 
 
-def rules_above(root: Path) -> Rules:
+def excluding(patterns: Iterable[str], root: Path) -> Layer | None:
+    """What a person asked to leave out of the tree at `root`; None for nothing.
+
+    Raises:
+        PatternError: a pattern fits no name.
+    """
+    given = list(patterns)
+    for pattern in given:
+        if not any(one.include is not None for one in pathspec.GitIgnoreSpec.from_lines(_valid([pattern])).patterns):
+            raise PatternError(pattern)
+    return Layer(root, EXCLUDED, pathspec.GitIgnoreSpec.from_lines(given)) if given else None
+
+
+def rules_above(root: Path, exclude: Iterable[str] = ()) -> Rules:
     """The ignore files between the top of the repository that holds `root` and `root` itself, not included.
 
-    None if there is no repository, or if they leave out `root`: who names an ignored folder wants it looked at.
+    No files if there is no repository, or if they leave out `root`: who names an ignored folder wants it looked at.
+
+    Args:
+        root: the audited folder.
+        exclude: patterns of the person, relative to `root`; they decide before any ignore file.
+
+    Raises:
+        PatternError: one of them fits no name.
     """
+    return replace(_files_above(root), asked=excluding(exclude, root))
+
+
+def _files_above(root: Path) -> Rules:
     top = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
     if top is None:
         return Rules()

@@ -6,37 +6,127 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import anyio
+import anyio.to_thread
+from pydantic import TypeAdapter, ValidationError
 
-from antiphon.engine import Run, RunResult
+from antiphon.engine import Run, RunResult, UsageError
 from antiphon.subagents.function import Role
+from antiphon.subagents.sandbox import BANNER, Sandbox, choose
 from antiphon.tracing import current_environment
 from antiphon.workflows.audit import workflow
-from antiphon.workflows.audit.analysers import Analyser, analysers
+from antiphon.workflows.audit.analysers import Chosen, analysers
+from antiphon.workflows.audit.cache import Reuse
+from antiphon.workflows.audit.changes import Before, looked_for
+from antiphon.workflows.audit.sarif_import import SarifImport, open_all
+from antiphon.workflows.audit.second_look import Laboratory, SecondLooker, Words
 from antiphon.workflows.audit.sources import Sources
 from antiphon.workflows.audit.survey import Survey, survey
-from antiphon.workflows.audit.surveyor import Reader, Surveyor
+from antiphon.workflows.audit.surveyor import Reader, Surveyor, absent
+from antiphon.workflows.baseline import Comparison, compare, read_sarif, with_states
 from antiphon.workflows.disk import write_whole
 from antiphon.workflows.loading import Loaded, load
 from antiphon.workflows.places import RunPlace
-from antiphon.workflows.report import About, json_report, markdown, sarif
+from antiphon.workflows.report import About, excerpts, html, json_report, markdown, sarif
 from antiphon.workflows.synthesis import Synthesis
 
 BUILTIN = "audit"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a person asks of an audit: the arguments of its workflow, so that a resumed run is bound to the same.
+
+    Attributes:
+        path: what to audit. lenses: only these views; none for all. exclude: patterns of what to leave out.
+        sarif: logs of other tools to take in. sandbox: which to run tools in; None for the best there is.
+        execute: also run tools that execute code of the tree.
+        baseline: a log or a run to compare with. since: a git revision; commit: what that was when the run began.
+        reuse: whether results of earlier runs are taken for what did not change.
+        configuration: the configuration file that was read.
+    """
+
+    path: str
+    lenses: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sarif: tuple[str, ...] = ()
+    sandbox: str | None = None
+    execute: bool = False
+    baseline: str = ""
+    since: str = ""
+    commit: str = ""
+    reuse: bool = False
+    configuration: str = ""
+
+    def arguments(self) -> dict[str, Any]:
+        """As `main` takes them; what was not asked for is left out."""
+        lists = {"lenses": list(self.lenses), "exclude": list(self.exclude), "sarif": list(self.sarif)}
+        given: dict[str, Any] = {**asdict(self), **lists}
+        return {name: value for name, value in given.items() if value}
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Asked:
+        """The same, read back from a run that may come from anybody.
+
+        Raises:
+            UsageError: the arguments are not those of an audit.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(dict(arguments))
+        except ValidationError as error:
+            first = error.errors()[0]
+            problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise UsageError(f"these are not the arguments of an audit: {problem}") from None
+
+
+@dataclass(slots=True)
+class Told:
+    """What an audit has come to, for whoever asked for it.
+
+    Attributes:
+        comparison: with an earlier audit, or None.
+    """
+
+    comparison: Comparison | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The audit of one tree: what is there, who looks, and the workflow that says how."""
+    """The audit of one tree: what was asked, what is there, who looks, and the workflow that says how.
 
-    target: str
+    Attributes:
+        asked: by the person. survey: what is there. chosen: who looks. loaded: the workflow, with its roles.
+        reuse: what may be taken from earlier runs, or None. before: an earlier audit to compare with, or None.
+        told: what came of it, once the audit is over.
+        sandbox: what the tools run in.
+    """
+
+    asked: Asked
     survey: Survey
-    analysers: tuple[Analyser, ...]
+    chosen: Chosen
     loaded: Loaded
+    sandbox: Sandbox
+    reuse: Reuse | None = None
+    before: Before | None = None
+    told: Told = field(default_factory=Told)
+
+    @property
+    def banner(self) -> str:
+        """What a person must know of the isolation before anything runs; "" where there is some."""
+        if self.sandbox.confines:
+            return ""
+        return "you asked for no sandbox: every tool runs unconfined" if self.asked.sandbox == "none" else BANNER
+
+    def begins(self, run: str) -> Audit:
+        """Say which run this is, for those that will reuse its results."""
+        if self.reuse:
+            self.reuse.run = run
+        return self
 
     def conclude(self, place: RunPlace, run: Run, result: RunResult) -> Mapping[str, str]:
         """Write inputs and reports into the run's directory; their names and sha256."""
@@ -49,44 +139,85 @@ class Audit:
         return json.dumps({file.unit: file.sha256 for file in self.survey.files}, indent=1) + "\n"
 
     def _reports(self, place: RunPlace, result: RunResult, found: Synthesis) -> dict[str, str]:
-        about = self._about(place, result)
-        return {
-            "report.md": markdown(found, about),
-            "report.json": json_report(found, about),
-            "report.sarif": sarif(found, about),
+        about, lines = self._about(place, result), excerpts(found, self.survey.root)
+        log = sarif(found, about)
+        files: dict[str, str] = {}
+        comparison: Comparison | None = None
+        if self.before:
+            now = read_sarif(log, "this audit")
+            # A revision was audited with the same lenses, so that there is none that it has and this has not.
+            lenses = () if self.asked.since else self.asked.lenses
+            comparison = compare(self.before.log, now, looked=looked_for(self.survey, found, lenses))
+            log = with_states(now, comparison)
+            files |= self.before.files()
+        self.told.comparison = comparison
+        if self.reuse:
+            self.reuse.store.prune()
+        return files | {
+            "report.md": markdown(found, about, comparison, lines),
+            "report.html": html(found, about, comparison, lines),
+            "report.json": json_report(found, about, comparison),
+            "report.sarif": log,
         }
 
     def _about(self, place: RunPlace, result: RunResult) -> About:
         outcomes = Counter[str]()
         for census in result.calls.values():
             outcomes.update(census.ended)
-        emptiness = self.survey.emptiness()
+        readable = {language for one in self.chosen.analysers for language in one.check.languages}
+        emptiness = self.survey.emptiness(readable)
+        unserved = tuple(f"No analyser here has the lens {lens!r} for this tree." for lens in self.chosen.unserved)
+        unserved += self.chosen.notes
+        reused = self.reuse.notes() if self.reuse else ()
+        before = self.before.notes if self.before else ()
         return About(
-            target=self.target,
+            target=self.asked.path,
             run=place.run_id,
             antiphon=version("antiphon"),
-            analysers={analyser.check.name: analyser.agent.program.actor for analyser in self.analysers},
+            analysers={analyser.check.name: analyser.agent.program.actor for analyser in self.chosen.analysers},
+            lenses=self.asked.lenses,
+            not_run={one.tool: one.reason for one in self.chosen.not_run},
+            configuration=self.asked.configuration,
+            excluded=self.asked.exclude,
+            isolation=self.sandbox.name,
+            banner=self.banner,
+            reused=self.reuse.taken.total() if self.reuse else 0,
             outcomes=outcomes,
             left_out=Counter(omission.reason for omission in self.survey.left_out),
-            notes=tuple(note for note in (emptiness, result.reason) if note),
+            notes=tuple(note for note in (emptiness, result.reason, *unserved, *reused, *before) if note),
         )
 
 
-async def prepare(target: str) -> Audit:
+async def prepare(asked: Asked, *, reuse: Reuse | None = None) -> Audit:
     """Look at the tree and at the analysers, before anything starts.
 
+    Args:
+        asked: what to audit, and how.
+        reuse: what may be taken from earlier runs; None performs every call.
+
     Raises:
-        PathMissing: there is nothing at `target`.
-        InfrastructureError: an analyser is not installed.
+        PathMissing: there is nothing at the path.
+        UsageError: something that was asked for does not exist here: a lens, a pattern, a log, a sandbox.
     """
-    seen = await anyio.to_thread.run_sync(survey, Path(target))
+    seen = await anyio.to_thread.run_sync(partial(survey, Path(asked.path), exclude=asked.exclude))
     sources = Sources.of(seen)
-    found = await analysers(sources, environment=current_environment)
-    surveyor = Surveyor(seen, found)
-    readers = [Reader(analyser.agent, sources.hashes) for analyser in found]
-    roles: dict[str, Role] = {reader.name: reader for reader in readers}
-    roles[surveyor.name] = surveyor
-    return Audit(target, seen, found, load(Path(workflow.__file__), roles=roles, builtin=BUILTIN))
+    files = await anyio.to_thread.run_sync(open_all, [Path(name) for name in asked.sarif])
+    box = await anyio.to_thread.run_sync(choose, asked.sandbox)
+    chosen = await analysers(
+        sources, lenses=asked.lenses, executing=asked.execute, sandbox=box, environment=current_environment
+    )
+    words = await anyio.to_thread.run_sync(Words.of, seen)
+    surveyor = Surveyor(seen, chosen.analysers, files)
+    looker = SecondLooker(sources, words, Laboratory(box))
+    importer = SarifImport({file.unit: file for file in files}, sources)
+    roles: dict[str, Role] = {role.name: role for role in (surveyor, looker, importer)}
+    for analyser in chosen.analysers:
+        reader = Reader(analyser.agent, sources.hashes, analyser.table)
+        # What executes code of the tree may see more of it than its files.
+        roles[reader.name] = reuse.remembering(reader) if reuse and not analyser.executes else reader
+    roles |= absent(roles)
+    loaded = load(Path(workflow.__file__), roles=roles, builtin=BUILTIN)
+    return Audit(asked, seen, chosen, loaded, box, reuse)
 
 
 def _write(file: Path, text: str) -> str:

@@ -2,127 +2,194 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import difflib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from antiphon.workflows.cli.options import json_option, performing_options, runs_dir_option
+from antiphon.workflows.cli.audit_options import audit_options, format_options
+from antiphon.workflows.cli.options import performing_options, runs_dir_option
 
 if TYPE_CHECKING:
+    from antiphon.subagents.records import Severity
+    from antiphon.workflows.audit.failing import Failing
+    from antiphon.workflows.audit.launch import Asked, Audit
+    from antiphon.workflows.cli.configuration import AuditConfiguration, Configuration
     from antiphon.workflows.cli.terminal import Paper
     from antiphon.workflows.running import Ended, Options
-    from antiphon.workflows.synthesis import Cluster, Synthesis
 
-FIRST: Final = 10
-FIRST_GAPS: Final = 5
-"""How many findings, and how many files that could not be looked at, are printed; the report has all."""
+
+class Given(TypedDict):
+    """What the command line says, besides the path."""
+
+    runs_dir: Path | None
+    backend: str | None
+    concurrency: int | None
+    processes: int | None
+    plain: bool
+    json: bool
+    format: str | None
+    fail_on: str | None
+    lens: tuple[str, ...]
+    exclude: tuple[str, ...]
+    baseline: str | None
+    since: str | None
+    reuse: bool | None
+    sarif: tuple[str, ...]
+    sandbox: str | None
+    execute: bool
 
 
 @click.command(name="audit", short_help="Audit a source tree, offline.")
 @click.argument("path", type=click.Path())
+@audit_options
 @runs_dir_option
 @performing_options
-@json_option
-def command(
-    path: str,
-    runs_dir: Path | None,
-    backend: str | None,
-    concurrency: int | None,
-    processes: int | None,
-    plain: bool,
-    json: bool,
-) -> int:
-    """Audit the source tree (or the one file) at PATH with ruff and bandit, in parallel, offline.
+@format_options
+def command(path: str, **given: Unpack[Given]) -> int:
+    """Audit the source tree (or the one file) at PATH with every analyser that is here, in parallel, offline.
 
-    What matters first goes to stdout; the whole report is written as Markdown, JSON and SARIF.
+    What matters first goes to stdout; the whole report is written as Markdown, HTML, JSON and SARIF.
+
+    Exit codes: 0 completed, 1 failed or --fail-on met, 2 usage, 3 degraded, 4 paused.
     """
     from antiphon.workflows.cli.configuration import configuration
     from antiphon.workflows.cli.performing import Presentation, perform_and_report, settings_of
     from antiphon.workflows.running import Options
 
     held = configuration().with_options(
-        runs_dir=runs_dir, concurrency=concurrency, processes=processes, backend=backend
+        runs_dir=given["runs_dir"],
+        concurrency=given["concurrency"],
+        processes=given["processes"],
+        backend=given["backend"],
+    )
+    form = _form(given)
+    _tell(held, given["since"])
+    auditing = _Auditing(held, asked_of(path, given, held), form, severity_of(given, held.audit))
+    presentation = Presentation(backend=held.backend, json=form == "json", plain=given["plain"])
+    options = Options(settings=settings_of(held))
+    code = perform_and_report(auditing.perform, options, presentation, report=auditing.report, judge=auditing.judged)
+    auditing.say_verdict()
+    return code
+
+
+def _tell(held: Configuration, since: str | None) -> None:
+    """A project's own configuration must not be able to silence an audit unnoticed; and why it takes a while."""
+    from antiphon.workflows.cli.terminal import Piece, talk
+
+    if held.file:
+        talk().line(Piece("configuration  ", "dim"), str(held.file))
+    if since:
+        talk().line(Piece("since  ", "dim"), f"{since} is audited first, to compare with")
+
+
+def _form(given: Given) -> str:
+    """What goes to stdout."""
+    if given["json"] and given["format"] not in (None, "json"):
+        raise click.UsageError(f"--json and --format {given['format']} ask for two things")
+    return "json" if given["json"] else given["format"] or "text"
+
+
+def asked_of(path: str, given: Given, held: Configuration) -> Asked:
+    """What is asked of the audit: by the command line, else by the configuration; what both leave out, by either."""
+    from antiphon.workflows.audit.launch import Asked
+
+    said = held.audit
+    if given["baseline"] and given["since"]:
+        raise click.UsageError("--baseline and --since name two audits to compare with; give one of them")
+    since = given["since"] or ""
+    return Asked(
+        path=str(Path(path).absolute()),
+        lenses=_lenses(given["lens"] or said.lens or ()),
+        exclude=(*said.exclude, *given["exclude"]),
+        sarif=tuple(str(Path(file).absolute()) for file in given["sarif"] or said.sarif),
+        sandbox=given["sandbox"] or said.sandbox,
+        execute=given["execute"],
+        baseline="" if since else given["baseline"] or said.baseline or "",
+        since=since,
+        reuse=said.reuse if given["reuse"] is None else given["reuse"],
+        configuration=str(held.file) if held.file else "",
     )
 
-    arguments = {"path": str(Path(path).absolute())}
 
-    async def perform(options: Options) -> Ended:
-        from antiphon.workflows.audit.launch import prepare
+def _lenses(names: tuple[str, ...]) -> tuple[str, ...]:
+    from antiphon.engine import UsageError
+    from antiphon.workflows.audit.table import LENSES
+
+    for name in names:
+        if name not in LENSES:
+            close = difflib.get_close_matches(name, LENSES, n=1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"there is no lens {name!r}{meant}", advice=f"the lenses are {', '.join(LENSES)}")
+    return names
+
+
+def severity_of(given: Given, said: AuditConfiguration) -> Severity | None:
+    """The least severity that makes the command fail; None for none."""
+    from antiphon.subagents.records import SEVERITIES
+
+    name = given["fail_on"] or said.fail_on
+    return next((severity for severity in SEVERITIES if severity == name), None)
+
+
+class _Auditing:
+    """One audit, from what was asked to what its exit code is."""
+
+    def __init__(self, held: Configuration, asked: Asked, form: str, threshold: Severity | None) -> None:
+        self._held, self._asked, self._form = held, asked, form
+        self._threshold: Severity | None = threshold
+        self._audit: Audit | None = None
+        self._verdict: Failing | None = None
+
+    async def perform(self, options: Options) -> Ended:
+        """Prepare, and run."""
+        from antiphon.workflows.audit.binding import bind
+        from antiphon.workflows.cli.terminal import Piece, talk
         from antiphon.workflows.places import new_run, runs_home
         from antiphon.workflows.running import start
 
-        audit = await prepare(path)
-        place = new_run(runs_home(held.runs_dir))
-        return await start(place, audit.loaded, arguments, replace(options, conclude=audit.conclude))
+        home = runs_home(self._held.runs_dir)
+        # Ctrl-C watches last, and alone: the view belongs to the run itself.
+        audit = await bind(self._asked, home=home, settings=options.settings, watching=options.watching[-1:])
+        place = new_run(home)
+        self._audit = audit.begins(place.run_id)
+        if audit.banner:
+            talk().line(Piece("note: ", "bold"), audit.banner)
+        return await start(place, audit.loaded, audit.asked.arguments(), replace(options, conclude=audit.conclude))
 
-    presentation = Presentation(backend=held.backend, json=json, plain=plain)
-    return perform_and_report(perform, Options(settings=settings_of(held)), presentation, report=print_audit)
+    def report(self, ended: Ended, paper: Paper) -> None:
+        """Write to stdout what was asked for."""
+        from antiphon.workflows.cli.audit_output import print_annotations, print_audit, print_sarif
 
+        comparison = self._audit.told.comparison if self._audit else None
+        match self._form:
+            case "sarif":
+                print_sarif(ended, paper)
+            case "github" if self._audit:
+                print_annotations(ended, paper, self._audit.survey.root, comparison)
+            case _:
+                print_audit(ended, paper, comparison)
 
-def print_audit(ended: Ended, paper: Paper) -> None:
-    """What a person wants to know at once: how much, how bad, the first findings, and where the rest is."""
-    found = _synthesis(ended)
-    if found is None:
-        return
-    for line in (*_overview(found), *_gaps(found)):
-        paper.line(line)
-    shown = [cluster for cluster in found.clusters if not cluster.set_aside]
-    for cluster in shown[:FIRST]:
-        paper.line(_line(cluster, found))
-    if len(shown) > FIRST:
-        paper.line(f"… and {len(shown) - FIRST} more in the report")
-    for file in ended.reports:
-        if file.suffix == ".md":
-            paper.line(f"report: {_short(file)} (and report.json, report.sarif)")
+    def judged(self, ended: Ended) -> int:
+        """The exit code: 1 where what was found is bad enough, also if the audit was degraded."""
+        from antiphon.workflows.audit.failing import failing
+        from antiphon.workflows.cli.audit_output import synthesis_of
 
+        found = synthesis_of(ended)
+        if self._threshold is None or found is None or self._audit is None:
+            return ended.result.exit_code
+        self._verdict = failing(found, self._threshold, self._audit.told.comparison)
+        return 1 if self._verdict else ended.result.exit_code
 
-def _synthesis(ended: Ended) -> Synthesis | None:
-    from antiphon.workflows.synthesis import Synthesis
+    def say_verdict(self) -> None:
+        """Say on stderr which finding made it fail, or that none did."""
+        from antiphon.workflows.cli.terminal import Piece, talk
 
-    outcome = ended.result.outcome
-    value: Any = outcome.value if outcome is not None and outcome.kind in ("succeeded", "degraded") else None
-    return value if isinstance(value, Synthesis) else None
-
-
-def _overview(found: Synthesis) -> list[str]:
-    from antiphon.subagents.records import SEVERITIES
-
-    open_ones = [cluster for cluster in found.clusters if not cluster.set_aside]
-    counts = Counter(cluster.severity for cluster in open_ones)
-    how_bad = ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
-    disagreements = sum(len(cluster.conflicts) for cluster in found.clusters)
-    coverage = found.coverage
-    return [
-        f"findings: {len(open_ones)}" + (f" ({how_bad})" if how_bad else ""),
-        f"disagreements on how bad something is: {disagreements}",
-        f"looked at by every check meant for them: {coverage.whole} of {coverage.units - coverage.unread} files",
-    ]
-
-
-def _gaps(found: Synthesis) -> list[str]:
-    """What was meant to be looked at and was not; an empty tree is said to be one."""
-    coverage = found.coverage
-    if coverage.units == coverage.unread:
-        return ["there is nothing to look at: no file here is in a language that is checked"]
-    by_unit: dict[str, str] = {}
-    for gap in coverage.gaps:
-        if gap.state != "unread":
-            by_unit.setdefault(gap.unit, gap.reason)
-    lines = [f"not wholly looked at: {unit} ({reason})" for unit, reason in list(by_unit.items())[:FIRST_GAPS]]
-    return lines + (
-        [f"… and {len(by_unit) - FIRST_GAPS} more files, in the report"] if len(by_unit) > FIRST_GAPS else []
-    )
-
-
-def _line(cluster: Cluster, found: Synthesis) -> str:
-    claim = found.claims[cluster.claims[0]]
-    place = f"{claim.key.path}:{claim.line}" if claim.line else claim.key.path
-    said = " (they disagree on how bad)" if cluster.conflicts else ""
-    return f"{cluster.severity:8} {claim.rule:8} {place}  {claim.text}{said}"
-
-
-def _short(file: Path) -> str:
-    return str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else str(file)
+        verdict = self._verdict
+        if verdict is None:
+            return
+        paper = talk()
+        paper.columns = None  # a sentence that is cut names no finding any more
+        paper.line(Piece("failed  " if verdict else "passed  ", "bad" if verdict else "good"), verdict.sentence())

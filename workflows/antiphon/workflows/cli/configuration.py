@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
 from antiphon.engine.errors import UsageError
 from antiphon.workflows.cli.untrusted import mapping
 
 BACKENDS: Final = ("asyncio", "trio")
-_KEYS: Final = ("runs_dir", "concurrency", "processes", "backend")
+_KEYS: Final = ("runs_dir", "concurrency", "processes", "backend", "audit")
+_AUDIT_KEYS: Final = ("fail_on", "lens", "exclude", "baseline", "reuse", "sandbox", "sarif")
 
 
 class ConfigurationError(UsageError):
@@ -24,9 +25,32 @@ class ConfigurationError(UsageError):
         problem: what is wrong with it.
     """
 
-    def __init__(self, file: Path, problem: str) -> None:
+    def __init__(self, file: Path, problem: str, known: Sequence[str] = _KEYS) -> None:
         self.file, self.problem = file, problem
-        super().__init__(f"{file}: {problem}", advice=f"the settings are {', '.join(_KEYS)}")
+        super().__init__(f"{file}: {problem}", advice=f"the settings are {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfiguration:
+    """What holds for `antiphon audit`: the table `audit` inside that of antiphon.
+
+    Attributes:
+        fail_on: the least severity that makes the command fail; None to never fail for what was found.
+        lens: the lenses to look with; None for all.
+        exclude: patterns of what is left out, as in ignore files.
+        baseline: a SARIF file or a run to compare with; None for none.
+        reuse: whether results of earlier runs are taken for what did not change.
+        sandbox: the sandbox to ask for; None for the best there is.
+        sarif: logs of other tools to take in.
+    """
+
+    fail_on: str | None = None
+    lens: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    baseline: str | None = None
+    reuse: bool = False
+    sandbox: str | None = None
+    sarif: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +62,16 @@ class Configuration:
         concurrency: provider attempts in flight at once; None for the engine's own.
         processes: child processes at once; None for the engine's own.
         backend: the event loop.
+        audit: what holds for audits.
+        file: the file that says so; None if there is none.
     """
 
     runs_dir: Path | None = None
     concurrency: int | None = None
     processes: int | None = None
     backend: str = "asyncio"
+    audit: AuditConfiguration = field(default_factory=AuditConfiguration)
+    file: Path | None = field(default=None, compare=False)
 
     def with_options(
         self, *, runs_dir: Path | None, concurrency: int | None, processes: int | None, backend: str | None
@@ -54,6 +82,8 @@ class Configuration:
             concurrency=self.concurrency if concurrency is None else concurrency,
             processes=self.processes if processes is None else processes,
             backend=self.backend if backend is None else backend,
+            audit=self.audit,
+            file=self.file,
         )
 
 
@@ -91,27 +121,88 @@ def _table(file: Path, names: tuple[str, ...]) -> Mapping[str, Any] | None:
 
 
 def _read(file: Path, table: Mapping[str, Any]) -> Configuration:
-    for name in table:
-        if name not in _KEYS:
-            close = difflib.get_close_matches(name, _KEYS, n=1)
-            raise ConfigurationError(
-                file, f"there is no setting {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
-            )
+    _check_keys(file, table, _KEYS)
     return Configuration(
         runs_dir=_folder(file, table.get("runs_dir")),
         concurrency=_number(file, "concurrency", table.get("concurrency")),
         processes=_number(file, "processes", table.get("processes")),
         backend=_backend(file, table.get("backend", "asyncio")),
+        audit=_audit(file, table.get("audit", {})),
+        file=file,
     )
 
 
-def _folder(file: Path, value: object) -> Path | None:
+def _check_keys(file: Path, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in table:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            raise ConfigurationError(file, f"there is no setting {name!r}{meant}", known)
+
+
+def _audit(file: Path, value: object) -> AuditConfiguration:
+    if not isinstance(value, dict):
+        raise ConfigurationError(file, f"audit must be a table, not {value!r}", _AUDIT_KEYS)
+    table = mapping(cast("object", value))
+    _check_keys(file, table, _AUDIT_KEYS)
+    reuse = table.get("reuse", False)
+    if not isinstance(reuse, bool):
+        raise ConfigurationError(file, f"audit.reuse must be true or false, not {reuse!r}", _AUDIT_KEYS)
+    return AuditConfiguration(
+        fail_on=_severity(file, table.get("fail_on")),
+        lens=_texts(file, "lens", table["lens"]) if "lens" in table else None,
+        exclude=_texts(file, "exclude", table.get("exclude", [])),
+        baseline=_baseline(file, _text(file, "baseline", table.get("baseline"))),
+        reuse=reuse,
+        sandbox=_text(file, "sandbox", table.get("sandbox")),
+        sarif=tuple(_beside(file, name) for name in _texts(file, "sarif", table.get("sarif", []))),
+    )
+
+
+def _severity(file: Path, value: object) -> str | None:
+    if value is None:
+        return None
+    from antiphon.subagents.records.claims import Severity
+
+    known: tuple[str, ...] = get_args(Severity)
+    if isinstance(value, str) and value in known:
+        return value
+    raise ConfigurationError(file, f"audit.fail_on must be one of {', '.join(known)}, not {value!r}", _AUDIT_KEYS)
+
+
+def _text(file: Path, name: str, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value and "\0" not in value):
+        return value
+    raise ConfigurationError(file, f"audit.{name} must be text, not {value!r}", _AUDIT_KEYS)
+
+
+def _texts(file: Path, name: str, value: object) -> tuple[str, ...]:
+    """A list of texts; a single text is a list of one."""
+    given = [value] if isinstance(value, str) else cast("list[object]", value) if isinstance(value, list) else None
+    if given is None or not all(isinstance(entry, str) and entry and "\0" not in entry for entry in given):
+        raise ConfigurationError(file, f"audit.{name} must be a list of texts, not {value!r}", _AUDIT_KEYS)
+    return tuple(str(entry) for entry in given)
+
+
+def _baseline(file: Path, value: str | None) -> str | None:
+    """A file beside the configuration, or else the name of a run."""
+    if value is None:
+        return None
+    beside = _beside(file, value)
+    return str(beside) if beside.is_file() else value
+
+
+def _beside(file: Path, name: str) -> Path:
     """Relative to the file that says it, so that it means the same from every folder below."""
+    return file.parent / Path(name).expanduser()
+
+
+def _folder(file: Path, value: object) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value or "\0" in value:
         raise ConfigurationError(file, f"runs_dir must be a path, not {value!r}")
-    return file.parent / Path(value).expanduser()
+    return _beside(file, value)
 
 
 def _number(file: Path, name: str, value: object) -> int | None:

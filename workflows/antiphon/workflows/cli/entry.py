@@ -20,8 +20,10 @@ COMMANDS: Final = {
     "resume": ("antiphon.workflows.cli.resume", "Go on with a run; what is done already is not done again."),
     "runs": ("antiphon.workflows.cli.runs", "List the runs."),
     "show": ("antiphon.workflows.cli.show", "Show what a run did: tree, outcomes, cost, census."),
+    "why": ("antiphon.workflows.cli.why", "Show why a run says something: who, on what evidence, in which context."),
     "verify": ("antiphon.workflows.cli.verify", "Check that a run's record was not changed."),
     "clean": ("antiphon.workflows.cli.clean", "Remove the bulky parts of ended runs."),
+    "doctor": ("antiphon.workflows.cli.doctor", "Show what works on this machine, and what to type for the rest."),
 }
 """Every command: the module that holds it as `command`, and its line in the help."""
 

@@ -60,6 +60,7 @@ def perform_and_report(
     presentation: Presentation,
     *,
     report: Callable[[Ended, Paper], None] | None = None,
+    judge: Callable[[Ended], int] | None = None,
 ) -> int:
     """Perform one attempt at a run, visibly and interruptibly, and report how it ended.
 
@@ -68,6 +69,7 @@ def perform_and_report(
         options: what was asked for; the view and Ctrl-C are added.
         presentation: how it is performed and shown.
         report: prints what the command itself has to say on stdout, in place of the value; not with `json`.
+        judge: gives the exit code; the run's own by default.
 
     Returns:
         The exit code.
@@ -83,18 +85,18 @@ def perform_and_report(
     with interrupts.received(), scripts_talk(), view.shown():
         ended = anyio.run(perform, watched, backend=presentation.backend)
         view.tell_news()
-    _print_result(ended, progress, presentation, report)
-    print_summary(talk(), ended, progress)
-    return ended.result.exit_code
-
-
-def _print_result(
-    ended: Ended, progress: Progress, presentation: Presentation, report: Callable[[Ended, Paper], None] | None
-) -> None:
-    paper = data()
+    code = judge(ended) if judge else ended.result.exit_code
     if presentation.json:
-        paper.raw(facts(ended, progress) + "\n")
-    elif report is not None:
+        data().raw(facts(ended, progress, code) + "\n")
+    else:
+        _print_result(ended, presentation, report)
+    print_summary(talk(), ended, progress)
+    return code
+
+
+def _print_result(ended: Ended, presentation: Presentation, report: Callable[[Ended, Paper], None] | None) -> None:
+    paper = data()
+    if report is not None:
         report(ended, paper)
     elif presentation.print_value and ended.value is not None:
         paper.text(value_text(ended.value))

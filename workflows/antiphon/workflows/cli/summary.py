@@ -17,14 +17,14 @@ from antiphon.workflows.running import Ended
 _LABEL_COLUMNS = 10
 
 
-def facts(ended: Ended, progress: Progress) -> str:
-    """How an attempt at a run ended, as one JSON object on one line."""
+def facts(ended: Ended, progress: Progress, exit_code: int) -> str:
+    """How an attempt at a run ended, as one JSON object on one line; `exit_code` is the command's."""
     result, reuse = ended.result, ended.result.reuse
     found: dict[str, Json] = {
         "run": ended.place.run_id,
         "directory": str(ended.place.directory),
         "kind": result.kind,
-        "exit_code": result.exit_code,
+        "exit_code": exit_code,
         "value": ended.value,
         "reason": result.reason,
         "pause": result.pause,
