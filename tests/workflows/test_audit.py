@@ -17,6 +17,7 @@ from antiphon.tracing import Event, Json, read_log, verify_log
 from antiphon.workflows.audit import PathMissing, workflow
 from antiphon.workflows.audit.launch import Asked, Audit, prepare
 from antiphon.workflows.audit.table import TABLE, role_names, ruff
+from antiphon.workflows.cli import main
 from antiphon.workflows.manifest import read_manifest
 from antiphon.workflows.places import RunPlace, make_run
 from antiphon.workflows.running import Ended, Options, resume, start
@@ -214,8 +215,8 @@ async def test_after_an_edit_only_the_shards_of_that_file_are_performed_again(tr
     roles = [str(event.data["name"]) for event in performed]
     assert roles.count("surveyor") == 1, "the tree as a whole has changed"
     shards = [event for event in performed if event.data["name"] not in ("surveyor", "second-look")]
-    assert len(shards) == len({event.data["label"] for event in shards}), "one of each check"
-    assert {"ruff/security", "bandit/security"} <= {event.data["label"] for event in shards}
+    assert len(shards) == len({str(event.data["label"]) for event in shards}), "one of each check"
+    assert {"ruff/security", "bandit/security"} <= {str(event.data["label"]) for event in shards}
     assert all("m07/code.py" in covers(event) for event in shards)
     assert edited.result.reuse.reused == first.result.reuse.performed - len(performed)
     fresh = await audit(root, tmp_path / "fresh")
@@ -260,3 +261,13 @@ async def test_a_run_that_was_paused_goes_on_with_the_rest(tree: Tree, tmp_path:
     assert ended.result.kind == "completed"
     assert ended.result.reuse.reused == len(done)
     assert findings(ended) == findings(await audit(root, tmp_path / "fresh"))
+
+
+def test_a_resumed_audit_prints_what_an_audit_prints(
+    tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = ["--runs-dir", str(tmp_path / "runs"), "--plain"]
+    assert main(["audit", str(tree(SMALL)), *kept, "--lens", "security"]) == 0
+    first = capsys.readouterr().out
+    assert main(["resume", "last", *kept]) == 0
+    assert capsys.readouterr().out == first

@@ -148,7 +148,7 @@ def test_a_place_tells_who_says_it_who_disputes_it_and_in_which_context(
         "evidence a.py:3 as it was",
         "antiphon second-look refutes (precondition): constant (refuted); verdict ",
         "other refutes (trace): it is not; verdict ",
-        "from call main/1/0/0 agent ruff-security: succeeded in 1.0 s, cost 1 agent calls, 1 tool calls",
+        "from call main/1/0/0 agent ruff-security: succeeded in 1.0 s, cost 1 agent call, 1 tool call",
         "inside workflow audit, phase analyse, main/1 parallel, main/1/0, answering for 1 unit",
         "task Look for security",
         '{"note": "a frame"}',

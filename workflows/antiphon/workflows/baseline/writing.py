@@ -11,6 +11,7 @@ from antiphon.workflows.baseline.comparison import Comparison
 from antiphon.workflows.baseline.plain import table, text
 from antiphon.workflows.baseline.reading import SarifLog
 from antiphon.workflows.baseline.sightings import Region, Sighting
+from antiphon.workflows.report.lined import lined
 from antiphon.workflows.report.untrusted import relative_uri, sarif_text
 
 
@@ -31,7 +32,7 @@ def with_states(after: SarifLog, comparison: Comparison) -> str:
         tool = text(table(table(table(run).get("tool")).get("driver")).get("name")).lower()
         if tool in gone:
             run["results"] = [*run.get("results", ()), *gone.pop(tool)]
-    return json.dumps(content, indent=1, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n"
+    return lined(content, 4)
 
 
 def _absent(sighting: Sighting) -> dict[str, Json]:

@@ -22,7 +22,9 @@ from antiphon.workflows.cli.terminal import talk
 from antiphon.workflows.cli.words import FAILURES, moment
 
 if TYPE_CHECKING:
+    from antiphon.workflows.cli.terminal import Paper
     from antiphon.workflows.places import RunPlace
+    from antiphon.workflows.running import Ended
 
 ALL = "*"
 
@@ -101,12 +103,27 @@ def command(
     presentation = Presentation(backend=held.backend, json=json, plain=plain)
     try:
         return perform_and_report(
-            partial(resume, place, trust=trust), Options(settings=settings, top_up=top_up), presentation
+            partial(resume, place, trust=trust),
+            Options(settings=settings, top_up=top_up),
+            presentation,
+            report=_print,
         )
     except LogBusy:  # it began between our look and our attempt
         if _left_to_owner(place, asked):
             return 0
         raise
+
+
+def _print(ended: Ended, paper: Paper) -> None:
+    """What an audit prints, if it is one; else the value."""
+    from antiphon.workflows.cli.summary import value_text
+
+    if any(file.name == "report.md" for file in ended.reports):
+        from antiphon.workflows.cli.audit_output import print_audit
+
+        print_audit(ended, paper)
+    elif ended.value is not None:
+        paper.text(value_text(ended.value))
 
 
 def _answers(approve: tuple[str, ...], deny: tuple[str, ...]) -> dict[str, bool]:

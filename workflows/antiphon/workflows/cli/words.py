@@ -83,12 +83,15 @@ def amount(pairs: Mapping[str, Any], only: tuple[str, ...] = ()) -> str:
 
     known: list[str] = [name for name in DIMENSIONS if not only or name in only]
     found = [(name, pairs.get(name)) for name in known]
-    words = [f"{quantity(name, count)} {_unit(name)}" for name, count in found if isinstance(count, int) and count]
+    words = [
+        f"{quantity(name, count)} {_unit(name, count)}" for name, count in found if isinstance(count, int) and count
+    ]
     return ", ".join(words) or "nothing"
 
 
-def _unit(dimension: str) -> str:
-    return {"agent_seconds": "of agent time"}.get(dimension, dimension.replace("_", " "))
+def _unit(dimension: str, count: int) -> str:
+    words = {"agent_seconds": "of agent time"}.get(dimension, dimension.replace("_", " "))
+    return words.removesuffix("s") if count == 1 else words
 
 
 def counts(table: Mapping[str, Any]) -> str:
