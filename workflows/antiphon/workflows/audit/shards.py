@@ -5,7 +5,7 @@ a file that is added, renamed or removed changes one shard, and the rest of a ru
 
 How large a shard is trades start-up cost against what one failure takes along and how far work spreads. Measured
 (2 cores, Python 3.11, standard library files): ruff 7 ms for one file and 9 ms for sixteen, with 10 ms more for the
-launcher; bandit 146 ms for one file, 365 ms for sixteen, 546 ms for thirty-two.
+launcher and some 30 for a sandbox; bandit 146 ms for one file, 365 ms for sixteen, 546 ms for thirty-two.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def _gaps(found: Synthesis) -> list[str]:
     by_unit: dict[str, str] = {}
     for gap in coverage.gaps:
         if gap.state != "unread":
-            by_unit.setdefault(gap.unit, gap.reason)
+            by_unit.setdefault(gap.unit, f"{gap.check}: {gap.reason}" if gap.check else gap.reason)
     lines = [f"not wholly looked at: {unit} ({reason})" for unit, reason in list(by_unit.items())[:FIRST_GAPS]]
     return lines + (
         [f"… and {len(by_unit) - FIRST_GAPS} more files, in the report"] if len(by_unit) > FIRST_GAPS else []

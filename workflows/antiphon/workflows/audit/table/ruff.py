@@ -101,5 +101,4 @@ ENTRY = Entry(
     read=read,
     exits=frozenset({0, 1}),
     isolation="--isolated: no configuration file of the project, of a folder above it or of the user is read",
-    shard=4,
 )
