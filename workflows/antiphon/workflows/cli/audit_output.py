@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from antiphon.subagents.records import SEVERITIES
+from antiphon.subagents.records import RANK, SEVERITIES
 from antiphon.workflows.audit.failing import open_clusters
 from antiphon.workflows.baseline import STATES, Comparison
 from antiphon.workflows.cli.annotations import github_annotations, github_message
+from antiphon.workflows.report.order import is_test
 from antiphon.workflows.synthesis import Cluster, Synthesis
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def _unfinished(ended: Ended) -> str:
     return f"the audit did not get to its end ({ended.result.kind}): {ended.result.reason}"
 
 
-def _rank(cluster: Cluster, comparison: Comparison | None) -> int:
-    """What is new or updated first, else in the order of the report."""
+def _rank(cluster: Cluster, comparison: Comparison | None) -> tuple[bool, int, bool]:
+    """What is new or updated first, then the worst, then what is in no test; else in the order of the report."""
     state = comparison.state(cluster.claims) if comparison else None
-    return 1 if state == "unchanged" else 0
+    return state == "unchanged", -RANK[cluster.severity], is_test(cluster.key.path)
 
 
 def _overview(found: Synthesis) -> list[str]:
