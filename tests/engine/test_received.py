@@ -88,6 +88,31 @@ async def test_what_is_large_is_a_blob() -> None:
     assert given_to(started.data, frames_in(events), blobs) == Given(None, (None, "small"))
 
 
+class FullOnce(Kept):
+    """Blobs on a disk that is full at first."""
+
+    def put(self, content: bytes) -> str:
+        """See `Blobs`."""
+        if not self.by_digest:
+            self.by_digest[""] = b""
+            raise OSError(28, "no space left on device")
+        return super().put(content)
+
+
+@pytest.mark.real_time
+async def test_a_frame_goes_before_every_call_that_names_it_also_after_a_full_disk() -> None:
+    frame = "x" * (LARGE_BYTES + 1)
+
+    async def several() -> Any:
+        return len(await parallel([agent(f"{n}", context=[frame]) for n in range(4)]))
+
+    for blobs in (Kept(), FullOnce()):
+        run = await memory_run(several, performers={"agent": AnsweringCalls()}, blobs=blobs)
+        kinds = [event.kind for event in run.log.events() if event.kind in ("frame", "call.started")]
+        assert kinds.count("frame") == 1
+        assert kinds[0] == "frame", "a call whose frame is not held"
+
+
 async def test_secrets_are_in_neither() -> None:
     async def told() -> Any:
         return await agent("use hunter22-secret", context=["it is hunter22-secret"])
@@ -98,6 +123,7 @@ async def test_secrets_are_in_neither() -> None:
 
 
 def test_a_hostile_log_gives_nothing_it_does_not_hold() -> None:
-    assert given_to({"task": {"blob": 3}, "frames": ["no"]}, {}, None) == Given(None, None)
+    assert given_to({"task_blob": 3, "frames": ["no"]}, {}, None) == Given(None, None)
+    assert given_to({"task": {"blob": "a task"}}, {}, None) == Given({"blob": "a task"}, ())
     assert given_to({"frames": 7}, {}, None) == Given(None, None)
     assert given_to({"task": [1]}, {}, Kept()) == Given([1], ())

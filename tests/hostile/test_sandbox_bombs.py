@@ -133,6 +133,43 @@ async def test_all_its_files_together_are_bounded(sandbox: Sandbox) -> None:
     assert within.stdout == b"all\n"
 
 
+UNLINKED = """
+import os, time
+for n in range(6):
+    path = f"{os.environ['HOME']}/{n}"
+    file = os.open(path, os.O_CREAT | os.O_WRONLY)
+    os.unlink(path)
+    for _ in range(10): os.write(file, b"x" * (1024 * 1024)) == 1024 * 1024 or exit(3)
+end = time.monotonic() + STAY
+while time.monotonic() < end: time.sleep(0.01)
+print("all")
+"""
+
+
+async def test_files_that_no_folder_names_any_more_count_too(sandbox: Sandbox) -> None:
+    ended = await run(sandbox, UNLINKED.replace("STAY", "30"), ProcessLimits(scratch_bytes=16 * MIB))
+    if sandbox.name == "bubblewrap":
+        assert ended.stdout == b""
+        assert ended.exit in (1, 3)  # full, or nearly: then less is written than was asked for
+    else:
+        assert (ended.excess, ended.exit) == ("scratch", -signal.SIGKILL)
+    within = await run(sandbox, UNLINKED.replace("STAY", "1.2"), ProcessLimits(scratch_bytes=100 * MIB))
+    assert (within.excess, within.stdout) == (None, b"all\n")
+
+
+async def test_a_folder_that_cannot_be_listed_is_too_much(sandbox: Sandbox) -> None:
+    if sandbox.name == "bubblewrap":
+        pytest.skip("its files are bounded by a file system of its own")
+    code = """
+import os, time
+os.chdir(os.environ["HOME"])
+for _ in range(30):
+    os.mkdir("d" * 200); os.chdir("d" * 200)
+time.sleep(30)
+"""
+    assert (await run(sandbox, code, ProcessLimits())).excess == "scratch"
+
+
 async def test_very_many_files_are_too_many(sandbox: Sandbox) -> None:
     if sandbox.name == "bubblewrap":
         pytest.skip("they are in memory of its own, and vanish with it at once")
@@ -153,7 +190,7 @@ print(os.getcwd())
 for _ in range(3000):
     os.mkdir("d"); os.chdir("d")
 """
-    ended = await run(sandbox, code, ProcessLimits())
+    ended = await run(sandbox, code, ProcessLimits(scratch_bytes=None))
     assert ended.exit == 0
     assert not exists(ended.stdout.decode().strip())
 

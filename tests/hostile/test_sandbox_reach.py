@@ -146,6 +146,24 @@ async def test_files_of_the_system_with_secrets_are_out_of_reach(sandbox: Sandbo
     assert await said(sandbox, code) == (set() if sandbox.confines else {"shadow", "state"})
 
 
+SETTINGS = """
+found = {os.path.join(folder, name) for folder, _, names in os.walk("/proc/sys") for name in names}
+for path in found | set(sys.argv[1:]):
+    attempt(path, lambda: os.close(os.open(path, os.O_WRONLY)))
+"""
+
+
+@ROOT
+async def test_no_setting_of_the_machine_can_be_changed(sandbox: Sandbox) -> None:
+    """They belong to uid 0, so for root it takes no capability."""
+    settings = {f"/proc/sys/{name}" for name in ("kernel/hostname", "kernel/core_pattern", "vm/swappiness")}
+    could = await said(sandbox, SETTINGS, *settings)  # Landlock does not let it list them
+    if sandbox.confines:
+        assert could == set()
+    else:
+        assert could >= settings
+
+
 CHANGE = """
 os.chdir(sys.argv[1])
 attempt("write", lambda: open("code.py", "a").write("y"))
@@ -255,6 +273,7 @@ attempt("trace", traced)
 attempt("signal", lambda: os.kill(pid, 0))
 attempt("everybody", lambda: os.kill(pid, 18))
 attempt("priority", lambda: os.setpriority(os.PRIO_PROCESS, pid, 19))
+attempt("limits", lambda: __import__("resource").prlimit(pid, 4, (0, 0)))
 """
 
 
@@ -267,9 +286,8 @@ async def test_other_processes_are_out_of_reach(sandbox: Sandbox, victim: int) -
     could = await said(sandbox, OTHERS, victim, readable_address(victim))
     if sandbox.name == "landlock":
         could.discard("priority")  # the kernel lets a process lower that of another one of its user
-    assert could == (
-        set() if sandbox.confines else {"environment", "memory", "vectors", "trace", "signal", "everybody", "priority"}
-    )
+    escapes = {"environment", "memory", "vectors", "trace", "signal", "everybody", "priority", "limits"}
+    assert could == (set() if sandbox.confines else escapes)
 
 
 def leaked_by_bubblewrap() -> bytes:

@@ -1,8 +1,10 @@
 """`--since`: a repository that wants to run something, write somewhere, or lead out of itself, does none of it."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -267,6 +269,39 @@ def test_no_git_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(RevisionError, match="git is not installed"):
         repository_of(project, "main")
+
+
+@pytest.mark.parametrize("entry", ["{project}/venv/bin", ".", "venv/bin", "", "{project}/../link"])
+def test_a_git_that_the_repository_brings_along_is_not_run(
+    project: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    """Neither by PATH, nor from the current folder, nor from a folder elsewhere that is a link; also from below it."""
+    marker, tools = tmp_path / "was-run", project / "venv" / "bin"
+    tools.mkdir(parents=True)
+    for program in (project / "git", tools / "git"):
+        program.write_text(f"#!/bin/sh\necho ran >> {marker}\n")
+        program.chmod(0o755)
+    (tmp_path / "link").symlink_to(tools)
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("PATH", entry.format(project=project) + os.pathsep + ALONE["PATH"])
+    assert shutil.which("git") != shutil.which("git", path=ALONE["PATH"])  # the trap works
+    assert extract(project, place, below=project / "src") == {"a.py": b"old\r\n"}
+    assert not marker.exists()
+
+
+def test_a_git_that_cannot_be_started_is_said(project: Path, tmp_path: Path) -> None:
+    with pytest.raises(RevisionError, match=r"--since 'main': .*/nowhere/git cannot be started: No such file"):
+        replace(repository_of(project, "main"), git=str(tmp_path / "nowhere" / "git")).ask("rev-parse")
+    long = "x" * 200_000  # more than an argument may be
+    with pytest.raises(RevisionError, match="cannot be started: Argument list too long") as caught:
+        read_revision(repository_of(project, long), long, project)
+    assert len(caught.value.message) < 600
+
+
+def test_a_git_that_does_not_answer_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.workflows.audit.revision._TIMEOUT_SECONDS", 0.0)
+    with pytest.raises(RevisionError, match="did not answer within 0 s"):
+        read_revision(repository_of(project, "main"), "main", project)
 
 
 def test_a_shallow_clone_says_how_to_get_the_rest(project: Path, tmp_path: Path) -> None:

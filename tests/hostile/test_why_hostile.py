@@ -161,7 +161,7 @@ def test_verdicts_that_name_each_other_or_nobody_end(home: Path, antiphon: Antip
 
 def test_blobs_are_not_followed_out_of_the_run_or_into_memory(home: Path, antiphon: Antiphon, tmp_path: Path) -> None:
     large, linked = "a" * 64, "b" * 64
-    started: dict[str, Json] = {"call": "agent", "name": "x", "hash": "h", "task": {"blob": linked}, "frames": ["f"]}
+    started: dict[str, Json] = {"call": "agent", "name": "x", "hash": "h", "task_blob": linked, "frames": ["f"]}
     told: list[Told] = [("frame", "", {"frame": "f", "blob": large}), ("call.started", "main/0", started)]
     directory = write_run(home, [*told, ended([finding().to_json()])])
     blobs = directory / "blobs"

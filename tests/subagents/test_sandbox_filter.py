@@ -113,6 +113,12 @@ def test_a_request_is_compared_as_the_kernel_does(machine: Machine, high: int) -
     assert asked(PLAIN, machine, "ioctl", 0, high | 0x5413) == ALLOW
 
 
+@pytest.mark.parametrize("high", [0, 1 << 32, 0xFFFFFFFF << 32])
+def test_limits_are_its_own(machine: Machine, high: int) -> None:
+    assert asked(PLAIN, machine, "prlimit64", high, 7) == ALLOW
+    assert {asked(PLAIN, machine, "prlimit64", high | pid, 7) for pid in (1, 4711, 0xFFFFFFFF)} == {errno.EPERM}
+
+
 def test_pairs_speak_to_themselves_only(machine: Machine) -> None:
     kinds = {kind: asked(PLAIN, machine, "socketpair", 1, kind | 0o2000000) for kind in (1, 2, 3, 5)}
     assert kinds == {1: ALLOW, 2: errno.EACCES, 3: errno.EACCES, 5: ALLOW}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -271,3 +272,42 @@ def test_a_resumed_audit_prints_what_an_audit_prints(
     first = capsys.readouterr().out
     assert main(["resume", "last", *kept]) == 0
     assert capsys.readouterr().out == first
+
+
+def test_what_is_shown_is_what_stands_and_not_what_was_set_aside(
+    tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(
+        {"a.py": "def f():\n    import pickle  # nosec\n    y = 1\n    import pickle\n    z = y\n    import pickle\n"}
+    )
+    asked = ["--runs-dir", str(tmp_path / "runs"), "--plain", "--lens", "security", "--fail-on", "low"]
+    assert main(["audit", str(root), *asked]) == 1
+    said = capsys.readouterr()
+    assert "a.py:4 (and 1 more)" in said.out
+    assert "a.py:2" not in said.out + said.err
+    assert "at a.py:4" in said.err.splitlines()[-1]
+    (report,) = (tmp_path / "runs").glob("*/report.html")
+    assert "also lines 2, 6" in report.read_text()
+    assert main(["audit", str(root), *asked, "--format", "github"]) == 1
+    annotations = capsys.readouterr().out.splitlines()
+    assert [re.findall(r"line=(\d+),", line) for line in annotations] == [["4"], ["6"]]
+
+
+def test_a_resumed_audit_fails_as_it_would_have(tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = ["--runs-dir", str(tmp_path / "runs"), "--plain"]
+    assert main(["audit", str(tree(SMALL)), *kept, "--lens", "security", "--fail-on", "high"]) == 1
+    first = capsys.readouterr()
+    assert main(["resume", "last", *kept]) == 1
+    again = capsys.readouterr()
+    assert again.out == first.out
+    assert again.err.splitlines()[-1] == first.err.splitlines()[-1]
+
+
+def test_runs_inside_the_tree_are_no_part_of_it(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree({"a.py": 'eval(input())\npassword = "hunter2hunter2"\n'})
+    asked = ["audit", str(root), "--runs-dir", str(root / "out"), "--plain", "--lens", "security", "--lens", "secrets"]
+    said: list[str] = []
+    for _ in range(2):
+        assert main(asked) == 0
+        said.append(capsys.readouterr().out.partition("report:")[0])
+    assert said[0] == said[1]

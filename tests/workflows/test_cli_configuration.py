@@ -43,6 +43,9 @@ def test_the_command_line_overrules(tmp_path: Path) -> None:
         ("backend = 'curio'", "backend must be one of asyncio, trio, not 'curio'"),
         ("runs_dir = 3", "runs_dir must be a path, not 3"),
         ("= 3", "it is not TOML"),
+        ("runs_dir = '~nosuch/x'", "runs_dir '~nosuch/x': there is no such home folder"),
+        ("audit.sarif = '~nosuch/x'", "audit.sarif '~nosuch/x': there is no such home folder"),
+        ("audit.baseline = '~nosuch/x'", "audit.baseline '~nosuch/x': there is no such home folder"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, problem: str) -> None:
@@ -63,4 +66,11 @@ def test_a_section_that_is_no_table(tmp_path: Path) -> None:
 def test_text_that_is_not_utf8(tmp_path: Path) -> None:
     (tmp_path / "antiphon.toml").write_bytes(b"backend = '\xff'")
     with pytest.raises(ConfigurationError, match="it is not TOML"):
+        configuration(tmp_path)
+
+
+@pytest.mark.parametrize("opening", ["x = " + "[" * 3000, "audit.fail_on" + ".a" * 3000 + " = 1"], ids=["list", "keys"])
+def test_what_is_nested_too_deeply(tmp_path: Path, opening: str) -> None:
+    (tmp_path / "antiphon.toml").write_text(opening + "]" * opening.count("["))
+    with pytest.raises(ConfigurationError, match="it is nested too deeply"):
         configuration(tmp_path)

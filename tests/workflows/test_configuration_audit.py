@@ -14,7 +14,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         "[tool.antiphon.audit]\n"
         'fail_on = "high"\nlens = ["security"]\nexclude = ["build/", "*.gen.py"]\nbaseline = "old.sarif"\n'
-        'reuse = true\nsandbox = "none"\nsarif = ["out/clippy.sarif"]\n'
+        'reuse = true\nsandbox = "landlock"\nsarif = ["out/clippy.sarif"]\n'
     )
     found = configuration(inner)
     assert found.file == tmp_path / "pyproject.toml"
@@ -24,7 +24,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         exclude=("build/", "*.gen.py"),
         baseline=str(tmp_path / "old.sarif"),
         reuse=True,
-        sandbox="none",
+        sandbox="landlock",
         sarif=(tmp_path / "out" / "clippy.sarif",),
     )
 
@@ -55,6 +55,11 @@ def test_the_command_line_keeps_what_it_says_nothing_of(tmp_path: Path) -> None:
         ("[audit]\nreuse = 'yes'", "audit.reuse must be true or false, not 'yes'"),
         ("[audit]\nbaseline = true", "audit.baseline must be text, not True"),
         ("[audit]\nsandbox = ''", "audit.sandbox must be text"),
+        (
+            "[audit]\nsandbox = 'none'",
+            "audit.sandbox: only the command line can switch the sandbox off: --sandbox none",
+        ),
+        ("[audit]\nbaseline = ''", "audit.baseline must be text"),
         ("[audit]\nsarif = [1]", "audit.sarif must be a list of texts"),
     ],
 )
@@ -65,3 +70,46 @@ def test_what_is_wrong_is_said_with_the_settings_there_are(tmp_path: Path, text:
         configuration(tmp_path)
     assert caught.value.message.startswith(f"{file}: {problem}")
     assert "fail_on" in str(caught.value.advice)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is audited, with links that lead to a secret beside it; and the home folder of whoever audits."""
+    (tmp_path / "secret.sarif").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.db").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "tree"
+    (folder / "src").mkdir(parents=True)
+    for link in (folder / "link.sarif", folder / "src" / "last"):
+        link.symlink_to(tmp_path / "secret.sarif")
+    (folder / "run").symlink_to(tmp_path / "run")
+    (folder / "out").symlink_to(tmp_path)
+    return folder
+
+
+@pytest.mark.parametrize("setting", ["sarif", "baseline"])
+@pytest.mark.parametrize(
+    "name", ["{outside}/secret.sarif", "../secret.sarif", "~/secret.sarif", "link.sarif", "out/secret.sarif", "run"]
+)
+def test_a_tree_cannot_have_files_elsewhere_read(tree: Path, setting: str, name: str) -> None:
+    (tree / "antiphon.toml").write_text(f'[audit]\n{setting} = "{name.format(outside=tree.parent)}"')
+    with pytest.raises(ConfigurationError, match=rf"audit\.{setting} .* leads out of .*: --{setting} FILE"):
+        configuration(tree)
+
+
+def test_nor_by_the_name_of_a_run(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is looked for in the current folder too, which may be below the configuration's."""
+    (tree / "antiphon.toml").write_text('[audit]\nbaseline = "last"')
+    assert configuration(tree).audit.baseline == "last"
+    monkeypatch.chdir(tree / "src")
+    with pytest.raises(ConfigurationError, match="--baseline FILE"):
+        configuration()
+
+
+def test_links_within_the_tree_are_followed(tree: Path) -> None:
+    (tree / "src" / "a.sarif").touch()
+    (tree / "b.sarif").symlink_to("src/a.sarif")
+    (tree / "antiphon.toml").write_text('[audit]\nsarif = "b.sarif"\nbaseline = "src/../b.sarif"')
+    found = configuration(tree).audit
+    assert (found.sarif, found.baseline) == ((tree / "b.sarif",), str(tree / "src" / ".." / "b.sarif"))

@@ -352,6 +352,123 @@ def test_two_on_a_line_that_differ_are_not_told_apart(tmp_path: Path) -> None:
     assert stance(tmp_path, text, "bandit:B605", "'ls'", column=5, end_column=20) == "refute"
 
 
+# --- what a reader took for harmless by its looks, and is not ---
+
+RUN = "import subprocess\n\n\n{}"
+LENT = [
+    "def f(user):\n    cmd = ['ls']\n    add = cmd.append\n    add(user)\n",
+    "def f(user):\n    cmd = ['ls']\n    add_options(cmd, user)\n",
+    "def f(user):\n    cmd = ['ls']\n    add_options(options=cmd, user=user)\n",
+    "def f(user):\n    cmd = [['ls']]\n    cmd[0].append(user)\n    cmd = cmd[0]\n",
+    "def f(user):\n    cmd = ['ls']\n    other = cmd\n    other.append(user)\n",
+    "def f(user):\n    cmd = other = ['ls']\n    other.append(user)\n",
+    "def f(user):\n    fill(cmd := ['ls'], user)\n",
+    "def f(user):\n    cmd = ['ls'] + ['-l']\n    fill(cmd, user)\n",
+    "def f(user):\n    cmd = ['ls']\n    def more(x):\n        cmd.append(x)\n    more(user)\n",
+    "def f(user):\n    cmd = ['ls']\n    rows = [cmd]\n    rows[0].append(user)\n",
+    "def f(self, user):\n    cmd = ['ls']\n    self.cmd = cmd\n    self.fill(user)\n",
+    "cmd = ['ls']\nconfigure(cmd)\n\n\ndef f():\n",
+]
+
+
+@pytest.mark.parametrize("rule", ["bandit:B602", "bandit:B603"])
+@pytest.mark.parametrize("body", LENT)
+def test_a_list_that_is_more_than_read_is_not_made_of_literals(tmp_path: Path, rule: str, body: str) -> None:
+    sink = "' '.join(cmd), shell=True" if rule == "bandit:B602" else "[*cmd, '-l']"
+    text = RUN.format(f"{body}    subprocess.run({sink})  # here\n")
+    assert stance(tmp_path, text, rule, "# here") == "cannot_tell"
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (
+            "bandit:B602",
+            "import subprocess\n\ndef f(user):\n    o = {'args': ['ls']}\n    o['args'].append(user)\n"
+            "    subprocess.run(' '.join(o['args']), shell=True)  # here\n",
+        ),
+        ("bandit:B307", "def f(user):\n    x = ['1']\n    fill(x, user)\n    eval(x[0])  # here\n"),
+        ("bandit:B608", "def f(cur, n: int):\n    cur.execute(f'SELECT * FROM t WHERE id={n}')  # here\n"),
+        (
+            "bandit:B608",
+            "COLS = ['a']\nfill(COLS)\n\ndef f(cur):\n    cur.execute(f'SELECT {COLS[0]} FROM t')  # here\n",
+        ),
+        ("pyflakes:F821", "def f(args):\n    if args.version:\n        print(said)  # here\n"),
+        ("pyflakes:F821", "def f(kind):\n    if kind == 'said':\n        return said  # here\n"),
+        (
+            "pyflakes:F821",
+            "def f():\n    if 'said' in globals():\n        return 1\n    else:\n        return said  # here\n",
+        ),
+        ("pyflakes:F821", "def f(self):\n    setattr(self, 'said', 1)\n    return said  # here\n"),
+        ("pyflakes:F821", "def f():\n    x = globals()['said']\n    return said, x  # here\n"),
+        (
+            "bandit:B113",
+            "import asyncio\nimport requests\n\nasync def f(u):\n    async with asyncio.timeout(5):\n"
+            "        return requests.get(u)  # here\n",
+        ),
+        ("flake8-bugbear:B023", "def f(h):\n    for said in h:\n        h.append(dict(cb=lambda: said))  # here\n"),
+        (
+            "flake8-bugbear:B023",
+            "def f(h):\n    for said in h:\n        h.keep(list((lambda: said) for _ in h))  # here\n",
+        ),
+        ("flake8-bugbear:B006", "class A:\n    def f(self, tags=[]):  # here\n        self.cache.set('tags', tags)\n"),
+        ("flake8-bugbear:B006", "def f(bus, tags=[]):  # here\n    bus.print(tags)\n"),
+        ("flake8-bugbear:B905", "def f(x):\n    it = iter(x)\n    return list(zip(it, it))  # here\n"),
+        ("flake8-bugbear:B905", "def f(x):\n    return list(zip(x, x))  # here\n"),
+        ("bandit:B105", "db_password = 'password'  # here\n"),
+        ("bandit:B105", "db_password = 'secret'  # here\n"),
+        ("bandit:B101", "def f(r):\n    user = find(r)\n    assert isinstance(user, Admin)  # here\n    purge()\n"),
+        ("bandit:B101", "def f(r):\n    user = find(r)\n    assert user is not None  # here\n    purge()\n"),
+        ("bandit:B101", "def f(r):\n    user = find(r)\n    assert user is not None  # here\n    purge(user)\n"),
+        ("bandit:B101", "def f(r):\n    u = find(r)\n    assert u is not None  # here\n    return r and u.name\n"),
+        (
+            "flake8-bugbear:B008",
+            "from dataclasses import dataclass, field\n\n@dataclass(frozen=True)\nclass C:\n"
+            "    items: list = field(default_factory=list)\n\ndef f(c=C()):  # here\n    return c\n",
+        ),
+        (
+            "flake8-bugbear:B008",
+            "from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass C:\n"
+            "    items = []\n\ndef f(c=C()):  # here\n    return c\n",
+        ),
+        (
+            "bandit:B110",
+            "class A:\n    def close(self):\n        try:\n            self.out.write(self.buffer)\n"
+            "        except Exception:  # here\n            pass\n",
+        ),
+    ],
+)
+def test_what_a_name_or_a_word_suggests_refutes_nothing(tmp_path: Path, rule: str, text: str) -> None:
+    assert stance(tmp_path, text, rule, "# here") in ("confirm", "cannot_tell")
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (
+            "bandit:B603",
+            RUN.format("def f():\n    cmd = ['ls']\n    cmd.append('-l')\n    subprocess.run(cmd)  # here\n"),
+        ),
+        ("bandit:B602", RUN.format("D = {'a': 'ls'}\n\ndef f(k):\n    subprocess.run(D[k], shell=True)  # here\n")),
+        ("pyflakes:F821", "import sys\n\nif sys.version_info < (3,):\n    x = said  # here\n"),
+        ("pyflakes:F821", "if 'said' in globals():\n    x = said  # here\n"),
+        ("pyflakes:F821", "import sys\n\nsetattr(sys.modules[__name__], 'said', 1)\nx = said  # here\n"),
+        ("flake8-bugbear:B023", "def f(h):\n    for said in h:\n        g(list(map(lambda x: x + said, h)))  # here\n"),
+        ("flake8-bugbear:B006", "def f(tags=[]):  # here\n    return list(tags)\n"),
+        ("flake8-bugbear:B905", "def f():\n    x = [1, 2]\n    return list(zip(x, range(len(x))))  # here\n"),
+        ("bandit:B101", "def f(r):\n    user = find(r)\n    assert user is not None  # here\n    return user.name\n"),
+        (
+            "flake8-bugbear:B008",
+            "from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass C:\n"
+            "    x: int = 1\n\ndef f(c=C()):  # here\n    return c\n",
+        ),
+        ("bandit:B110", "def f(x):\n    try:\n        x.close()\n    except Exception:  # here\n        pass\n"),
+    ],
+)
+def test_what_is_plainly_harmless_is_still_refuted(tmp_path: Path, rule: str, text: str) -> None:
+    assert stance(tmp_path, text, rule, "# here") == "refute"
+
+
 # --- what nothing in the tree mentions ---
 
 
@@ -362,6 +479,10 @@ def test_two_on_a_line_that_differ_are_not_told_apart(tmp_path: Path) -> None:
         ("def f():\n    def lost():  # here\n        pass\n", "", "confirm"),
         ("@app.route('/')\ndef lost():  # here\n    pass\n", "", "refute"),
         ("def _lost():  # here\n    pass\n\nrun('_lost')\n", "", "refute"),
+        ("def _lost():  # here\n    pass\n\nrun('ops._lost')\n", "", "refute"),
+        ("def _lost():  # here\n    pass\n\nprint('a _lost file')\n", "", "cannot_tell"),
+        ("@lru_cache(maxsize=8)\ndef _lost():  # here\n    pass\n", "", "confirm"),
+        ("@lru_cache\ndef _lost():  # here\n    pass\n", "", "confirm"),
         ("def lost():  # here\n    pass\n", "", "cannot_tell"),
         ("def _lost():  # here\n    pass\n", "see `_lost` in the manual", "cannot_tell"),
         ("class C:\n    def _visit_lost(self):  # here\n        pass\n", "getattr(o, f'_visit_{n}')", "cannot_tell"),

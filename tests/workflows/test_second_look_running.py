@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -24,10 +25,13 @@ from antiphon.subagents.records import (
     file_span,
     read_records,
 )
+from antiphon.subagents.sandbox import BACKENDS, Sandbox, probe
 from antiphon.subagents.testing import CollectingContext, performers_of
 from antiphon.tracing import Json
 from antiphon.workflows.audit import Sources
 from antiphon.workflows.audit.second_look import FRAME, Laboratory, Looked, SecondLooker, Words
+from antiphon.workflows.audit.second_look.code import Code
+from antiphon.workflows.audit.second_look.experiments import experiments
 from antiphon.workflows.audit.second_look.reproduction import MOST_RUN
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
@@ -253,6 +257,42 @@ async def test_without_a_laboratory_nothing_runs(tmp_path: Path) -> None:
     value = await looker.answer([frame([finding("a.py", text, "pyflakes:F632", 1)])], context)
     assert (value.unjudged, context.attempts, looker.floor) == (1, [], Amount())
     assert SecondLooker(sources, laboratory=Laboratory()).floor == Amount(tool_calls=MOST_RUN)
+
+
+@pytest.fixture(params=["none", *BACKENDS])
+def sandbox(request: pytest.FixtureRequest) -> Sandbox | None:
+    """Each sandbox that works here, and none."""
+    if request.param == "none":
+        return None
+    tried = probe(request.param)
+    if tried.sandbox is None:
+        pytest.skip(f"{request.param}: {tried.reason}")
+    return tried.sandbox
+
+
+async def ran(root: Path, sandbox: Sandbox | None, program: str) -> Verdict:
+    """What is said when this program is the reproduction."""
+    text = b"x is 'abc'\n"
+    source = tree(root, {"a.py": text}).source("a.py")
+    code = Code.of(source) if source is not None else None
+    assert code is not None
+    (experiment,) = experiments([finding("a.py", text, "pyflakes:F632", 1)], code)
+    (verdict,) = await Laboratory(sandbox).run([replace(experiment, program=program)], CollectingContext(["a.py"]))
+    return verdict
+
+
+async def test_the_processes_of_a_sandbox_are_not_those_of_a_reproduction(
+    tmp_path: Path, sandbox: Sandbox | None
+) -> None:
+    """It is looked at every 0.1 s, so that one which takes longer is seen."""
+    verdict = await ran(tmp_path, sandbox, "import time\ntime.sleep(0.2)\nprint('shown late')")
+    assert (verdict.stance, verdict.reason) == ("confirm", "reproduced from the literals here: late")
+
+
+async def test_a_reproduction_over_its_limits_shows_nothing(tmp_path: Path, sandbox: Sandbox | None) -> None:
+    program = "import os, time\nfor _ in range(3): os.fork()\ntime.sleep(5)\nprint('shown x')"
+    verdict = await ran(tmp_path, sandbox, program)
+    assert (verdict.stance, verdict.reason) == ("cannot_tell", "the reproduction did not end within its limits")
 
 
 # --- hostile sources ---

@@ -270,6 +270,9 @@ def test_the_configuration_that_was_used_is_named(project: Path, audit: Audit) -
         (["--format", "xml"], "'xml' is not one of"),
         (["--json", "--format", "sarif"], "--json and --format sarif ask for two things"),
         (["--since", "main", "--baseline", "last"], "--baseline and --since name two audits"),
+        (["--since", "", "--baseline", "last"], "--baseline and --since name two audits"),
+        (["--since", ""], "--since is empty: say what to compare with"),
+        (["--baseline", ""], "--baseline is empty: say what to compare with"),
     ],
 )
 def test_a_wrong_value_says_what_and_what_next(project: Path, audit: Audit, options: list[str], said: str) -> None:

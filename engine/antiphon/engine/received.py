@@ -33,7 +33,12 @@ class Received:
 
     async def fields(self, task: Json, frames: tuple[Json, ...]) -> dict[str, Json]:
         """The fields of `call.started` that say what a call is given; the frames themselves go before it."""
-        given: dict[str, Json] = {"task": await self._kept(task) if _large(task) else task}
+        if self.blobs is not None and _large(task):
+            given: dict[str, Json] = {
+                "task_blob": await self._put(self.log.redact(json.dumps(task, ensure_ascii=False)))
+            }
+        else:
+            given = {"task": task}
         if frames:
             given["frames"] = [await self._frame(frame) for frame in frames]
         return given
@@ -41,20 +46,17 @@ class Received:
     async def _frame(self, frame: Json) -> str:
         text = self.log.redact(json.dumps(frame, sort_keys=True, ensure_ascii=False))
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        if digest not in self.known:
+        if digest in self.known:
+            return digest
+        fields: dict[str, Json] = {"frame": digest}
+        if self.blobs is not None and len(text) > LARGE_BYTES:
+            fields["blob"] = await self._put(text)
+        else:
+            fields["value"] = frame
+        if digest not in self.known:  # another call may have written it meanwhile; nothing is awaited from here on
             self.known.add(digest)
-            fields: dict[str, Json] = {"frame": digest}
-            if self.blobs is not None and len(text) > LARGE_BYTES:
-                fields["blob"] = await self._put(text)
-            else:
-                fields["value"] = frame
             self.log.enqueue(FRAME, "", fields)
         return digest
-
-    async def _kept(self, task: Json) -> Json:
-        if self.blobs is None:
-            return task
-        return {"blob": await self._put(self.log.redact(json.dumps(task, ensure_ascii=False)))}
 
     async def _put(self, text: str) -> str:
         assert self.blobs is not None
@@ -85,14 +87,12 @@ def given_to(started: Mapping[str, Any], frames: Mapping[str, Mapping[str, Any]]
         frames: what `frames_in` gives for the same log.
         blobs: the run's, or None; content that was changed there counts as not held.
     """
-    task = cast("Json", started.get("task"))
-    if isinstance(task, dict) and set(task) == {"blob"}:
-        task = _opened(task, blobs)
+    task = _opened({"blob": started["task_blob"]}, blobs) if "task_blob" in started else started.get("task")
     named = cast("object", started.get("frames", []))
     digests = [str(digest) for digest in cast("list[object]", named)] if isinstance(named, list) else None
     if digests is None or not frames.keys() >= set(digests):
-        return Given(task, None)
-    return Given(task, tuple(_opened(frames[digest], blobs) for digest in digests))
+        return Given(cast("Json", task), None)
+    return Given(cast("Json", task), tuple(_opened(frames[digest], blobs) for digest in digests))
 
 
 def _opened(fields: Mapping[str, Any], blobs: Blobs | None) -> Json:

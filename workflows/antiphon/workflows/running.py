@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 from pydantic_core import to_json
@@ -23,6 +23,9 @@ from antiphon.workflows.hosting import Hosted, host_functions, hosted
 from antiphon.workflows.loading import Loaded
 from antiphon.workflows.places import RunPlace, is_ours
 from antiphon.workflows.scripts import Scripts
+
+if TYPE_CHECKING:
+    from antiphon.workflows.audit.launch import Audit
 
 _NO_REPORTS: Mapping[str, str] = {}
 
@@ -96,8 +99,16 @@ def _given(loaded: Loaded, arguments: Mapping[str, Any]) -> dict[str, Json]:
     return {name: value for name, value in written.items() if name not in defaults or value != defaults[name]}
 
 
-async def resume(place: RunPlace, options: Options, *, trust: bool = False) -> Ended:
+async def resume(
+    place: RunPlace, options: Options, *, trust: bool = False, bound: Callable[[Audit], None] | None = None
+) -> Ended:
     """Go on with a run: what is in its journal replays, the rest is performed.
+
+    Args:
+        place: the run.
+        options: how to perform it.
+        trust: execute the script of a run that was not made here.
+        bound: is given the audit, if the run is one, once that is bound to its tree again.
 
     Raises:
         UsageError: the run came from elsewhere and `trust` is not given, its directory leads out of itself, its record
@@ -112,13 +123,15 @@ async def resume(place: RunPlace, options: Options, *, trust: bool = False) -> E
         )
     check_plain(place.directory)
     opened, scripts = _opened(place, ours=ours)
-    loaded, options = await _loaded_again(scripts, opened, options, place.directory.parent)
+    loaded, options = await _loaded_again(scripts, opened, options, place.directory.parent, bound)
     arguments = loaded.parameters.validate(opened.arguments)
     place.control.mkdir(exist_ok=True)
     return await _attempt(place, opened.run, hosted(loaded, scripts), arguments, options, {})
 
 
-async def _loaded_again(scripts: Scripts, opened: _Opened, options: Options, home: Path) -> tuple[Loaded, Options]:
+async def _loaded_again(
+    scripts: Scripts, opened: _Opened, options: Options, home: Path, bound: Callable[[Audit], None] | None
+) -> tuple[Loaded, Options]:
     """The workflow of a run that began earlier: a file, or one that ships with antiphon, bound to its tree again."""
     if opened.builtin != "audit":
         return scripts.load(Path(opened.script)), options
@@ -127,6 +140,8 @@ async def _loaded_again(scripts: Scripts, opened: _Opened, options: Options, hom
 
     audit = await bind(Asked.of(opened.arguments), home=home, settings=options.settings)
     audit.begins(opened.run)
+    if bound is not None:
+        bound(audit)
     return audit.loaded, replace(options, conclude=audit.conclude)
 
 

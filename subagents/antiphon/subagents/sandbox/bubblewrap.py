@@ -20,6 +20,8 @@ EXACT_AT_MOST: Final = 64
 NARROWED_AT_MOST: Final = 16  # where Landlock can narrow a folder to the files in it, for hardly anything
 _SHARED_MEMORY_BYTES: Final = 64 * MIB
 _UNLIMITED_SCRATCH_BYTES: Final = 64 * 1024 * MIB
+# Of the whole machine, and writable for uid 0 without any capability: bwrap covers what it could write to as a folder.
+_MACHINE: Final = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _FIXED: Final = ("--unshare-all", "--new-session", "--die-with-parent", "--cap-drop", "ALL", "--clearenv")
 
 
@@ -113,7 +115,10 @@ def _options(job: Job, seen: Exposure, read: tuple[str, ...]) -> Iterator[str]:
     yield from ("--size", scratch, "--tmpfs", "/tmp")
     for path in (*seen.system, *read):
         yield from ("--ro-bind", path, path)
-    yield from ("--proc", "/proc", "--dev", "/dev")
+    yield from ("--proc", "/proc")
+    for path in _MACHINE:
+        yield from ("--ro-bind-try", path, path)
+    yield from ("--dev", "/dev")
     yield from ("--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
     yield from ("--size", scratch, "--perms", "0700", "--tmpfs", job.private)
     for target, link in _own_links(seen, read):

@@ -79,6 +79,7 @@ class Filter:
         yield "clone", [_argument(0), (_JUMP_SET, 0, 1, _NEW_NAMESPACES), _answer(errno.EPERM), _answer(None)]
         yield "ioctl", [_argument(1), *_unless(errno.EPERM, _TIOCSTI, _TIOCLINUX)]
         yield "socketpair", _PAIRS
+        yield "prlimit64", [_argument(0), *_only(errno.EPERM, 0)]  # its own limits, not those of another process
         if self.network:
             families = (_AF_INET, _AF_INET6, _AF_NETLINK)  # no AF_UNIX: it reaches services of this machine
             yield "socket", [_argument(0), *_only(errno.EAFNOSUPPORT, *families)]

@@ -151,6 +151,7 @@ EXAMINED: Final = (
     "open",
     "openat",
     "openat2",
+    "prlimit64",
 )
 
 NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
@@ -266,6 +267,7 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "open": (2, None),
     "openat": (257, 56),
     "openat2": (437, 437),
+    "prlimit64": (302, 261),
 }
 """x86_64, aarch64."""
 

@@ -7,9 +7,12 @@ What it counts is ended at once, whole; between two looks a command can go over.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,6 +23,8 @@ Excess = Literal["processes", "memory", "scratch"]
 _LOOK_EVERY_SECONDS: Final = 0.1
 _SCAN_EVERY_LOOKS: Final = 5
 _ENTRIES_AT_MOST: Final = 10_000
+_OPEN_AT_MOST: Final = 100_000
+_HIDDEN: Final = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # what is in such a folder cannot be counted
 
 
 class Watch:
@@ -51,7 +56,8 @@ class Watch:
         if memory is not None and sum(map(_resident, processes)) > memory and sum(map(_share, processes)) > memory:
             return "memory"
         if self._looks % _SCAN_EVERY_LOOKS == 0 and self._limits.scratch_bytes is not None:
-            return "scratch" if _holds_more(self._folder, self._limits.scratch_bytes) else None
+            limit = self._limits.scratch_bytes - _unlinked(processes)
+            return "scratch" if limit < 0 or _holds_more(self._folder, limit) else None
         return None
 
 
@@ -92,8 +98,8 @@ def _share(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:"))
 
 
-def _holds_more(folder: str, limit: int) -> bool:
-    """Whether a folder holds more than so many bytes, or more entries than anybody needs."""
+def _holds_more(folder: str, limit: float) -> bool:
+    """Whether a folder holds more than so many bytes, more entries than anybody needs, or what cannot be counted."""
     total = entries = 0
     waiting = [folder]
     while waiting:
@@ -104,9 +110,36 @@ def _holds_more(folder: str, limit: int) -> bool:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
                     else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                        total += _allocated(entry)
                     if total > limit or entries > _ENTRIES_AT_MOST:
                         return True
-        except OSError:
-            continue  # it went away, or cannot be listed
+        except OSError as error:
+            if error.errno in _HIDDEN:
+                return True
     return False
+
+
+def _allocated(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_blocks * 512
+    except FileNotFoundError:
+        return 0  # it went away
+
+
+def _unlinked(processes: Iterable[int]) -> float:
+    """Bytes in files that these processes hold open and that no folder names any more; no end of them if too many."""
+    found: dict[tuple[int, int], int] = {}
+    for count, seen in enumerate(_open_files(processes)):
+        if count >= _OPEN_AT_MOST:
+            return float("inf")
+        if stat.S_ISREG(seen.st_mode) and seen.st_nlink == 0:
+            found[seen.st_dev, seen.st_ino] = seen.st_blocks * 512
+    return sum(found.values())
+
+
+def _open_files(processes: Iterable[int]) -> Iterator[os.stat_result]:
+    for pid in processes:
+        with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as listing:  # it may have ended
+            for entry in listing:
+                with suppress(OSError):
+                    yield entry.stat()

@@ -18,6 +18,7 @@ from antiphon.workflows.places import make_run
 from antiphon.workflows.running import Ended, Options, Watching, start
 
 _STRANGE = "The run {} was not made by this user on this machine: what it makes look old need not be."
+_ABOUT_NOW = "Not compared with {}: what the SARIF files say that were given, as they are about now; it is called new."
 
 
 async def bind(
@@ -46,13 +47,15 @@ async def bind(
             partial(_audit_tree, asked, kept, Options(settings=settings or Settings(), watching=watching)),
             commit=asked.commit,
         )
+        if asked.sarif:
+            before = replace(before, notes=(*before.notes, _ABOUT_NOW.format(asked.since)))
         asked = replace(asked, commit=before.commit)
     elif asked.baseline:
         named = await anyio.to_thread.run_sync(partial(find_baseline, asked.baseline, runs_dir=home))
         log = await anyio.to_thread.run_sync(partial(load_baseline, named, root=_folder_of(Path(asked.path))))
         notes = () if named.ours else (_STRANGE.format(named.source),)
         before, asked = Before(log, notes=notes), replace(asked, baseline=named.pinned)
-    audit = await prepare(asked, reuse=Reuse(kept) if kept is not None else None)
+    audit = await prepare(asked, reuse=Reuse(kept) if kept is not None else None, runs=home)
     return replace(audit, before=before)
 
 

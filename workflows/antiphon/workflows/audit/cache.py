@@ -22,6 +22,7 @@ import anyio.to_thread
 from antiphon.engine import Amount, Call, CallContext
 from antiphon.subagents.records import Coverage, Malformed, Record, canonical, from_json
 from antiphon.tracing import Json, Redactor
+from antiphon.workflows.audit.files import digest_of
 from antiphon.workflows.audit.store import Entry, Keeping
 
 _CODE = ("antiphon.workflows.audit", "antiphon.subagents")
@@ -150,12 +151,12 @@ def key_of(role: Seeing, units: Iterable[str], seen: Mapping[str, Json]) -> str:
 @cache
 def code_digest() -> str:
     """The sha256, in hex, of our own code between a program's output and the records."""
-    digest = hashlib.sha256()
-    for name in _CODE:
-        folder = Path(str(import_module(name).__file__)).parent
-        for file in sorted(file for file in folder.rglob("*") if file.suffix in (".py", ".json", ".toml", ".md")):
-            digest.update(f"{name}/{file.relative_to(folder)}\0".encode() + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return digest_of(code_folders())
+
+
+def code_folders() -> list[Path]:
+    """Where our own code is between a program's output and the records, and the rules that we give to programs."""
+    return [Path(str(import_module(name).__file__)).parent for name in _CODE]
 
 
 def whole(records: Iterable[Record], units: Iterable[str]) -> bool:

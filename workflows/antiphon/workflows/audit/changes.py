@@ -19,8 +19,10 @@ import anyio.to_thread
 
 from antiphon.tracing import Json
 from antiphon.workflows.audit.revision import Revision, RevisionError, read_revision, repository_of, write_revision
+from antiphon.workflows.audit.sarif_import import ROLE
 from antiphon.workflows.audit.survey import Survey
 from antiphon.workflows.baseline import Looked, SarifLog, Sighting, read_sarif
+from antiphon.workflows.report import About
 from antiphon.workflows.running import Ended
 from antiphon.workflows.synthesis import Synthesis
 
@@ -146,20 +148,26 @@ def _notes(said: str, revision: Revision, skipped: int, ended: Ended | None) -> 
     return notes
 
 
-def looked_for(survey: Survey, found: Synthesis, lenses: tuple[str, ...]) -> Looked:
+def looked_for(survey: Survey, found: Synthesis, lenses: tuple[str, ...], about: About) -> Looked:
     """Says of a result of the earlier log why this audit could not have found it again, or None if it could.
 
     Args:
         survey: what there was to look at.
         found: what the audit says, with its gaps.
         lenses: the views that were asked for; none for all.
+        about: which tools took part, by themselves or in a SARIF file that was given.
     """
+    own, given = ({tool.lower() for tool in tools} for tools in (about.tools, about.imported))
     omitted = {omission.unit: omission.reason for omission in (*survey.left_out, *survey.gaps)}
     failed = {(gap.unit, gap.check.partition("/")[0]): gap for gap in found.coverage.gaps if gap.check}
 
     def looked(sighting: Sighting) -> str | None:
+        if sighting.lens == ROLE:  # what was asked of our analysers, and what they passed over, is nothing to it
+            return None if sighting.tool in given else f"no readable log of {sighting.tool} was given this time"
         if lenses and sighting.lens not in lenses:
             return f"the lens {sighting.lens} was not asked for" if sighting.lens else "only some lenses were asked for"
+        if sighting.lens and sighting.tool not in own:  # a log of that tool says nothing of what ours would find
+            return f"{sighting.tool} did not take part"
         if reason := _omitted(sighting.uri, omitted):
             return reason
         gap = failed.get((sighting.uri, sighting.tool))

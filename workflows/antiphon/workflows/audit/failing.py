@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from antiphon.subagents.records import RANK, SEVERITIES, Severity
 from antiphon.workflows.baseline import Comparison, State
 from antiphon.workflows.report.untrusted import visible
-from antiphon.workflows.synthesis import Cluster, Synthesis
+from antiphon.workflows.synthesis import Cluster, Site, Synthesis
 
 _COUNTING: frozenset[State | None] = frozenset({"new", "updated", None})
 _SHOWN = 3
@@ -21,11 +21,13 @@ class Failing:
     Attributes:
         threshold: the least severity that counts. clusters: the findings that do, worst first.
         since: what it was compared with, "" for nothing; then only what is new or updated counts.
+        comparison: with that, or None.
     """
 
     threshold: Severity
     clusters: tuple[Cluster, ...]
     since: str = ""
+    comparison: Comparison | None = None
 
     def __bool__(self) -> bool:
         """Whether it fails."""
@@ -38,7 +40,7 @@ class Failing:
             return f"--fail-on {self.threshold}: no {kind} of that severity or above"
         counts = Counter(cluster.severity for cluster in self.clusters)
         said = ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
-        first = "; ".join(map(_named, self.clusters[:_SHOWN]))
+        first = "; ".join(_named(cluster, self.comparison) for cluster in self.clusters[:_SHOWN])
         more = f"; and {len(self.clusters) - _SHOWN} more" if len(self.clusters) > _SHOWN else ""
         return f"--fail-on {self.threshold}: {said} ({kind}): {first}{more}"
 
@@ -58,7 +60,7 @@ def failing(found: Synthesis, threshold: Severity, comparison: Comparison | None
         and (comparison is None or comparison.state(cluster.claims) in _COUNTING)
     ]
     worst_first = sorted(clusters, key=lambda cluster: -RANK[cluster.severity])
-    return Failing(threshold, tuple(worst_first), comparison.source if comparison else "")
+    return Failing(threshold, tuple(worst_first), comparison.source if comparison else "", comparison)
 
 
 def open_clusters(found: Synthesis) -> list[Cluster]:
@@ -66,7 +68,13 @@ def open_clusters(found: Synthesis) -> list[Cluster]:
     return [cluster for cluster in found.clusters if cluster.status != "refuted"]
 
 
-def _named(cluster: Cluster) -> str:
-    line = cluster.sites[0].start_line
+def shown_sites(cluster: Cluster, comparison: Comparison | None = None) -> tuple[Site, ...]:
+    """Where a person should look: the places that stand, and of those what is new or updated if anything is."""
+    changed = [s for s in cluster.standing if comparison and comparison.state(s.claims) in ("new", "updated")]
+    return tuple(changed) or cluster.standing
+
+
+def _named(cluster: Cluster, comparison: Comparison | None) -> str:
+    line = shown_sites(cluster, comparison)[0].start_line
     place = visible(cluster.key.path, 120) + (f":{line}" if line else "")
     return f"{'/'.join(visible(rule, 40) for rule in cluster.rules)} at {place}"

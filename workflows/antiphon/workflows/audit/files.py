@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -39,3 +41,18 @@ def read_regular(path: Path, limit: int) -> bytes | None:
     except OSError:
         return None
     return data if len(data) <= limit else None
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Every regular file of a folder of ours, in order of names, but what Python compiled there."""
+    return sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+
+
+def digest_of(folders: Iterable[Path]) -> str:
+    """The sha256, in hex, of the names and contents of all files of some folders of ours."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for file in own_files(folder):
+            digest.update(f"{folder.name}/{file.relative_to(folder)}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

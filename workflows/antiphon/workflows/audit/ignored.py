@@ -36,8 +36,10 @@ EXCLUDED = "excluded by you (--exclude)"
 _LARGEST_IGNORE_FILE_BYTES = 1 << 20
 
 
-def folder_reason(path: Path) -> str | None:
+def folder_reason(path: Path, runs: Path | None = None) -> str | None:
     """Why a folder is left out whatever the ignore files say, or None."""
+    if path == runs:
+        return FOLDERS[".antiphon"]
     if path.name in FOLDERS:
         return FOLDERS[path.name]
     return "a virtual environment" if (path / "pyvenv.cfg").is_file() else None

@@ -23,7 +23,7 @@ from antiphon.workflows.audit import workflow
 from antiphon.workflows.audit.analysers import Chosen, analysers
 from antiphon.workflows.audit.cache import Reuse
 from antiphon.workflows.audit.changes import Before, looked_for
-from antiphon.workflows.audit.sarif_import import SarifImport, open_all
+from antiphon.workflows.audit.sarif_import import SarifFile, SarifImport, open_all, tools_of
 from antiphon.workflows.audit.second_look import Laboratory, SecondLooker, Words
 from antiphon.workflows.audit.sources import Sources
 from antiphon.workflows.audit.survey import Survey, survey
@@ -47,6 +47,7 @@ class Asked:
         sarif: logs of other tools to take in. sandbox: which to run tools in; None for the best there is.
         execute: also run tools that execute code of the tree.
         baseline: a log or a run to compare with. since: a git revision; commit: what that was when the run began.
+        fail_on: the least severity that makes the command fail.
         reuse: whether results of earlier runs are taken for what did not change.
         configuration: the configuration file that was read.
     """
@@ -61,6 +62,7 @@ class Asked:
     since: str = ""
     commit: str = ""
     reuse: bool = False
+    fail_on: str = ""
     configuration: str = ""
 
     def arguments(self) -> dict[str, Any]:
@@ -103,7 +105,7 @@ class Audit:
         asked: by the person. survey: what is there. chosen: who looks. loaded: the workflow, with its roles.
         reuse: what may be taken from earlier runs, or None. before: an earlier audit to compare with, or None.
         told: what came of it, once the audit is over.
-        sandbox: what the tools run in.
+        sandbox: what the tools run in. imports: the SARIF files that were given.
     """
 
     asked: Asked
@@ -114,6 +116,7 @@ class Audit:
     reuse: Reuse | None = None
     before: Before | None = None
     told: Told = field(default_factory=Told)
+    imports: tuple[SarifFile, ...] = ()
 
     @property
     def banner(self) -> str:
@@ -147,7 +150,7 @@ class Audit:
             now = read_sarif(log, "this audit")
             # A revision was audited with the same lenses, so that there is none that it has and this has not.
             lenses = () if self.asked.since else self.asked.lenses
-            comparison = compare(self.before.log, now, looked=looked_for(self.survey, found, lenses))
+            comparison = compare(self.before.log, now, looked=looked_for(self.survey, found, lenses, about))
             log = with_states(now, comparison)
             files |= self.before.files()
         self.told.comparison = comparison
@@ -175,6 +178,7 @@ class Audit:
             run=place.run_id,
             antiphon=version("antiphon"),
             analysers={analyser.check.name: analyser.agent.program.actor for analyser in self.chosen.analysers},
+            imported=tools_of(self.imports),
             lenses=self.asked.lenses,
             not_run={one.tool: one.reason for one in self.chosen.not_run},
             configuration=self.asked.configuration,
@@ -188,18 +192,19 @@ class Audit:
         )
 
 
-async def prepare(asked: Asked, *, reuse: Reuse | None = None) -> Audit:
+async def prepare(asked: Asked, *, reuse: Reuse | None = None, runs: Path | None = None) -> Audit:
     """Look at the tree and at the analysers, before anything starts.
 
     Args:
         asked: what to audit, and how.
         reuse: what may be taken from earlier runs; None performs every call.
+        runs: where runs live, which may be inside the tree.
 
     Raises:
         PathMissing: there is nothing at the path.
         UsageError: something that was asked for does not exist here: a lens, a pattern, a log, a sandbox.
     """
-    seen = await anyio.to_thread.run_sync(partial(survey, Path(asked.path), exclude=asked.exclude))
+    seen = await anyio.to_thread.run_sync(partial(survey, Path(asked.path), exclude=asked.exclude, runs=runs))
     sources = Sources.of(seen)
     files = await anyio.to_thread.run_sync(open_all, [Path(name) for name in asked.sarif])
     box = await anyio.to_thread.run_sync(choose, asked.sandbox)
@@ -217,7 +222,7 @@ async def prepare(asked: Asked, *, reuse: Reuse | None = None) -> Audit:
         roles[reader.name] = reuse.remembering(reader) if reuse and not analyser.executes else reader
     roles |= absent(roles)
     loaded = load(Path(workflow.__file__), roles=roles, builtin=BUILTIN)
-    return Audit(asked, seen, chosen, loaded, box, reuse)
+    return Audit(asked, seen, chosen, loaded, box, reuse, imports=files)
 
 
 def _write(file: Path, text: str) -> str:

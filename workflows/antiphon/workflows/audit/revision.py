@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import IO, Final
 
 from antiphon.engine.errors import UsageError
 from antiphon.workflows.audit.files import read_regular
+from antiphon.workflows.audit.presence import find
 from antiphon.workflows.audit.survey import LARGEST_BYTES, Omission
 
 MOST_FILES: Final = 500_000
@@ -67,23 +67,35 @@ class Repository:
 
     Attributes:
         top: the checkout's folder. directory: what holds objects and refs. git: the program.
+        said: the revision that it is asked about, as it was typed.
     """
 
     top: Path
     directory: Path
     git: str
+    said: str
 
     def ask(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        """Ask git, and wait for the answer."""
-        return subprocess.run(
-            [self.git, *_SAFE, *arguments],
-            env=self.environment(),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
+        """Ask git, and wait for the answer.
+
+        Raises:
+            RevisionError: git cannot be started, or does not answer.
+        """
+        try:
+            return subprocess.run(
+                [self.git, *_SAFE, *arguments],
+                env=self.environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+            )
+        except OSError as error:
+            problem = f"{self.git} cannot be started: {error.strerror}"
+        except subprocess.TimeoutExpired as error:
+            problem = f"{self.git} did not answer within {error.timeout:g} s"
+        raise RevisionError(self.said, problem, "compare with --baseline FILE or with a run instead")
 
     def environment(self) -> dict[str, str]:
         """All that git is told: nothing of the user's, and where everything is."""
@@ -124,16 +136,22 @@ def repository_of(root: Path, said: str) -> Repository:
     """The repository whose checkout holds `root`.
 
     Raises:
-        RevisionError: there is none, or no git.
+        RevisionError: there is none, or no git outside it.
     """
-    git = shutil.which("git")
-    if git is None:
-        raise RevisionError(said, "git is not installed", "install git, or compare with --baseline FILE")
     for top in (root, *root.parents):
         directory = _git_directory(top / ".git")
         if directory is not None:
-            return Repository(top, directory, git)
+            return Repository(top, directory, _git(top, said), said)
     raise RevisionError(said, f"{root} is in no git repository", "compare with --baseline FILE or with a run instead")
+
+
+def _git(top: Path, said: str) -> str:
+    """The program; never one that the repository brings along, whatever PATH says."""
+    git = find("git", top.resolve())
+    if git is None:
+        advice = "install git outside the repository, or compare with --baseline FILE"
+        raise RevisionError(said, "git is not installed", advice)
+    return git
 
 
 def _git_directory(place: Path) -> Path | None:

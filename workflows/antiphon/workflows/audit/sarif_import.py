@@ -31,9 +31,9 @@ from antiphon.subagents.records import (
 )
 from antiphon.tracing import Json
 from antiphon.workflows.audit.files import NotRegular, open_regular
-from antiphon.workflows.audit.sarif.document import MOST_BYTES, NotSarif, SarifRun, read_document
+from antiphon.workflows.audit.sarif.document import MOST_BYTES, NotSarif, SarifRun, read_document, troubles
 from antiphon.workflows.audit.sarif.result import SarifResult, Suppression, results_of
-from antiphon.workflows.audit.sarif.values import objects_at, text_at
+from antiphon.workflows.audit.sarif.values import text_at
 from antiphon.workflows.audit.sources import Source, Sources
 from antiphon.workflows.audit.table import TABLE, rule_of
 
@@ -95,6 +95,20 @@ def open_sarif(path: Path) -> SarifFile:
         raise UsageError(f"{path} is too large: the limit for a SARIF file is {MOST_BYTES:,} bytes", advice=advice)
     digest = hashlib.sha256(data).hexdigest()
     return SarifFile(f"sarif:{storable(path.name)}", data, digest)
+
+
+def tools_of(files: Iterable[SarifFile]) -> dict[str, str]:
+    """The versions of all tools that have a run in some SARIF files, by name, whether they found something or not."""
+    found: dict[str, str] = {}
+    for file in files:
+        try:
+            runs = read_document(file.data, most_results=0)
+        except NotSarif:  # the call that reads it says so
+            continue
+        for run in runs:
+            actor = _actor(run, "")
+            found.setdefault(actor.tool, actor.version)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +182,7 @@ class _Run:
 
     def __init__(self, file: SarifFile, run: SarifRun, sources: Sources) -> None:
         self._file, self._run, self._sources = file, run, sources
-        said = text_at(run.driver, "name")[:_LONGEST_NAME] or "an unnamed tool"
-        self._tool = _KNOWN_TOOLS.get(said.casefold(), said)
+        self._tool = _tool(run)
         self._unreadable: list[str] = []
         self._found: list[SarifResult] = []
         self._opened: dict[str, Source | None] = {}
@@ -206,16 +219,11 @@ class _Run:
             yield f"{len(self._unreadable)} results of {self._tool} could not be read: {self._unreadable[0]}"
         if self._run.beyond:
             yield f"{self._run.beyond:,} results of {self._tool} are more than are read from one file"
-        yield from _troubles(self._run, self._tool)
+        yield from troubles(self._run, self._tool)
 
     def _malformed(self) -> Iterator[Malformed]:
         for reason in self._unreadable[:_MOST_MALFORMED]:
-            yield malformed(self._actor(self._tool.casefold()), reason.encode(), reason, [self._file.unit])
-
-    def _actor(self, lineage: str) -> Actor:
-        driver = self._run.driver
-        version = text_at(driver, "semanticVersion") or text_at(driver, "version")
-        return Actor(tool=self._tool, version=version[:_LONGEST_NAME], lens="sarif", lineage=lineage)
+            yield malformed(_actor(self._run, self._tool.casefold()), reason.encode(), reason, [self._file.unit])
 
     def _finding(self, result: SarifResult) -> Finding:
         hit, source = result.hit, self._source(result)
@@ -233,7 +241,7 @@ class _Run:
             text=capped(hit.text),
             severity=hit.severity or "medium",
             severity_by=self._tool,
-            actor=self._actor(known.lineage),
+            actor=_actor(self._run, known.lineage),
             evidence=(evidence,) if evidence else (),
             line=line,
             column=_column(source, result, line, hit.column),
@@ -251,6 +259,16 @@ class _Run:
         if result.hit.path not in self._opened:
             self._opened[result.hit.path] = self._sources.source(result.hit.path)
         return self._opened[result.hit.path]
+
+
+def _tool(run: SarifRun) -> str:
+    said = text_at(run.driver, "name")[:_LONGEST_NAME] or "an unnamed tool"
+    return _KNOWN_TOOLS.get(said.casefold(), said)
+
+
+def _actor(run: SarifRun, lineage: str) -> Actor:
+    version = text_at(run.driver, "semanticVersion") or text_at(run.driver, "version")
+    return Actor(tool=_tool(run), version=version[:_LONGEST_NAME], lens=ROLE, lineage=lineage)
 
 
 def _symbol(source: Source | None, line: int | None) -> str:
@@ -280,14 +298,3 @@ def _verdicts(finding: Finding, suppressions: Sequence[Suppression]) -> Iterable
             reason=capped(reason),
             evidence=finding.evidence,
         )
-
-
-def _troubles(run: SarifRun, tool: str) -> Iterator[str]:
-    """What the tool says went wrong with it."""
-    for invocation in objects_at(run.properties, "invocations"):
-        if invocation.get("executionSuccessful") is False:
-            yield f"{tool} says that its run did not succeed"
-        for sort in ("toolExecutionNotifications", "toolConfigurationNotifications"):
-            for notice in objects_at(invocation, sort):
-                if text_at(notice, "level") == "error":
-                    yield f"{tool} says: {capped(' '.join(text_at(notice, 'message', 'text').split()), 200)}"

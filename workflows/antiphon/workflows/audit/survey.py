@@ -103,7 +103,12 @@ class Survey:
 
 
 def survey(
-    path: Path, *, largest_bytes: int = LARGEST_BYTES, exclude: Iterable[str] = (), include_vendored: bool = False
+    path: Path,
+    *,
+    largest_bytes: int = LARGEST_BYTES,
+    exclude: Iterable[str] = (),
+    include_vendored: bool = False,
+    runs: Path | None = None,
 ) -> Survey:
     """Look at the tree below `path`, or at the one file it names. Blocks: call it in a worker thread.
 
@@ -114,6 +119,7 @@ def survey(
         largest_bytes: a source file above this size is a gap: it is generated or data, and analysers drown in it.
         exclude: patterns of what to leave out, as in ignore files, relative to `path`.
         include_vendored: also look at vendored and generated files, which are left out otherwise.
+        runs: where runs live; what they hold is no part of the tree, wherever they lie.
 
     Raises:
         PathMissing: there is nothing at `path`, or it cannot be read.
@@ -130,7 +136,8 @@ def survey(
         os.scandir(root).close()
     except OSError as error:
         raise PathMissing(path, _why(error)) from None
-    return _Walk(root, largest_bytes, include_vendored).all(rules_above(root, exclude))
+    own = runs.resolve() if runs is not None else None
+    return _Walk(root, largest_bytes, include_vendored, own).all(rules_above(root, exclude))
 
 
 @dataclass(slots=True)
@@ -138,6 +145,7 @@ class _Walk:
     root: Path
     largest: int
     everything: bool
+    runs: Path | None = None
     files: list[File] = field(default_factory=list[File])
     gaps: list[Omission] = field(default_factory=list[Omission])
     left_out: list[Omission] = field(default_factory=list[Omission])
@@ -165,7 +173,7 @@ class _Walk:
         for entry in entries:
             path = Path(entry.path)
             inner = entry.is_dir(follow_symlinks=False)
-            reason = folder_reason(path) if inner else None
+            reason = folder_reason(path, self.runs) if inner else None
             if reason is None:
                 reason = rules.reason(path, folder=inner)
             if reason is None and inner and not self.everything:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from antiphon.engine.amount import Amount
 from antiphon.subagents.process import Completed
 from antiphon.subagents.program import Invocation, UnreadableOutput
 from antiphon.subagents.records import Actor, Coverage, CoverageState, Finding, FindingKey, Record, capped, with_author
+from antiphon.workflows.audit.files import digest_of
 from antiphon.workflows.audit.hits import Hit, Job, Reading
 from antiphon.workflows.audit.presence import DATA, RUNNERS, filled
 from antiphon.workflows.audit.sources import Source, Sources
@@ -19,6 +21,12 @@ from antiphon.workflows.audit.table.rules import rules_digest
 OURS = (str(DATA), str(RUNNERS))
 _UNSEEN = "{} did not look at it, and did not say why"
 _SILENCED = "what its author silenced there ({}) is not known: {} cannot be asked to pass over that"
+
+
+@cache
+def ours_digest() -> str:
+    """The sha256, in hex, of what of ours the tools are given: rules, settings, and the programs that run them."""
+    return digest_of((DATA, RUNNERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class Tool:
     @property
     def table(self) -> str:
         """Changes with everything of ours that decides what the output becomes."""
-        return hashlib.sha256(f"{self.entry.digest} {rules_digest()}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.entry.digest} {rules_digest()} {ours_digest()}".encode()).hexdigest()[:16]
 
     @property
     def variables(self) -> dict[str, str]:

@@ -64,6 +64,7 @@ async def main(
     baseline: str = "",
     since: str = "",
     commit: str = "",
+    fail_on: str = "",
     reuse: bool = False,
     configuration: str = "",
 ) -> Synthesis:

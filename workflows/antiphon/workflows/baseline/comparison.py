@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from antiphon.tracing.log import Json
@@ -12,6 +12,8 @@ from antiphon.workflows.baseline.reading import SarifLog
 from antiphon.workflows.baseline.sightings import STATES, Sighting, State
 
 _IDENTIFYING = frozenset({"identical", "guid", "fingerprint", "partial fingerprints", "partial fingerprint"})
+_IMPORTED = "sarif"
+"""The lens, in a log of ours, of what a SARIF file of another tool says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def compare(before: SarifLog, after: SarifLog, *, looked: Looked | None = None) 
             that has no run in `after` did not look for anything.
     """
     here = [sighting for sighting in before.sightings if sighting.tool in after.tools]
-    matches = match(here, after.sightings)
+    matches = _matches(here, after.sightings)
     known_before, known_after = {id(m.before) for m in matches}, {id(m.after) for m in matches}
     changes = [_matched(found) for found in matches]
     changes += [Change("new", None, sighting) for sighting in after.sightings if id(sighting) not in known_after]
@@ -136,6 +138,19 @@ def compare(before: SarifLog, after: SarifLog, *, looked: Looked | None = None) 
         unknown_tools=tuple(sorted(after.tools - before.tools)),
         unreadable=before.unreadable,
     )
+
+
+def _matches(before: Sequence[Sighting], after: Sequence[Sighting]) -> list[Match]:
+    """Pairs. A tool and an imported log of that tool may say the same, and only one of them be gone: so those first."""
+    if all(sighting.lens != _IMPORTED for sighting in (*before, *after)):
+        return [*match(before, after)]
+    found: list[Match] = []
+    for imported in (False, True):
+        both = ([one for one in side if (one.lens == _IMPORTED) is imported] for side in (before, after))
+        found += match(*both)
+    taken = {id(one) for pair in found for one in (pair.before, pair.after)}
+    rest = ([one for one in side if id(one) not in taken] for side in (before, after))
+    return [*found, *match(*rest)]
 
 
 def _unlooked(sighting: Sighting, after: SarifLog, looked: Looked | None) -> str | None:

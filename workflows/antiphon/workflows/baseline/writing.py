@@ -21,7 +21,8 @@ def with_states(after: SarifLog, comparison: Comparison) -> str:
     What is absent is appended to the run of its tool, at the place that it had. It is written anew from what was
     understood of it, since an earlier log may come from anybody, and its indices point into itself.
     """
-    content: dict[str, Any] = json.loads(json.dumps(after.content))
+    # Infinity and NaN, which JSON has not, become null.
+    content: dict[str, Any] = json.loads(json.dumps(after.content), parse_constant=lambda _: None)
     gone: defaultdict[str, list[Json]] = defaultdict(list)
     for change in comparison.changes:
         if change.after is not None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from antiphon.subagents.records import RANK, Finding, Severity
-from antiphon.workflows.audit.failing import open_clusters
+from antiphon.workflows.audit.failing import open_clusters, shown_sites
 from antiphon.workflows.baseline import Comparison, State
 from antiphon.workflows.report.untrusted import visible
-from antiphon.workflows.synthesis import Cluster, Synthesis
+from antiphon.workflows.synthesis import Cluster, Site, Synthesis
 
 Command = Literal["error", "warning", "notice"]
 SHOWN_OF_EACH: Final = 10
@@ -42,8 +42,9 @@ def github_annotations(found: Synthesis, root: Path, comparison: Comparison | No
     """
     prefix = _prefix(root)
     by_command: dict[Command, list[str]] = {"error": [], "warning": [], "notice": []}
-    for cluster in sorted(open_clusters(found), key=lambda cluster: _rank(cluster, comparison)):
-        by_command[_COMMANDS[cluster.severity]].append(_annotation(cluster, found, prefix, comparison))
+    places = [(cluster, site) for cluster in open_clusters(found) for site in shown_sites(cluster, comparison)]
+    for cluster, site in sorted(places, key=lambda place: _rank(place[0], place[1], comparison)):
+        by_command[_COMMANDS[cluster.severity]].append(_annotation(cluster, site, found, prefix, comparison))
     for lines in by_command.values():
         yield from lines[:SHOWN_OF_EACH]
     yield from _rest(by_command.values())
@@ -60,14 +61,14 @@ def _rest(lines: Iterable[Sequence[str]]) -> Iterator[str]:
         yield f"{hidden} more are not shown here, as GitHub shows {SHOWN_OF_EACH} of a kind; the report has all"
 
 
-def _rank(cluster: Cluster, comparison: Comparison | None) -> tuple[object, ...]:
-    state = comparison.state(cluster.claims) if comparison else None
-    return (_FIRST[state], -RANK[cluster.severity], cluster.key.path, cluster.sites[0].start_line, cluster.id)
+def _rank(cluster: Cluster, site: Site, comparison: Comparison | None) -> tuple[object, ...]:
+    state = comparison.state(site.claims) if comparison else None
+    return (_FIRST[state], -RANK[cluster.severity], cluster.key.path, site.start_line, cluster.id)
 
 
-def _annotation(cluster: Cluster, found: Synthesis, prefix: str, comparison: Comparison | None) -> str:
-    claim = found.finding(cluster.claims[0])
-    state = comparison.state(cluster.claims) if comparison else None
+def _annotation(cluster: Cluster, site: Site, found: Synthesis, prefix: str, comparison: Comparison | None) -> str:
+    claim = found.standing_at(site)
+    state = comparison.state(site.claims) if comparison else None
     said = [cluster.severity, *([state] if state else []), *(["disputed"] if cluster.status == "disputed" else [])]
     title = f"{'/'.join(cluster.rules)} ({', '.join(said)})"
     message = f"{claim.text or cluster.title} [{', '.join(cluster.tools)}]"

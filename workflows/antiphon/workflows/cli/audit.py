@@ -13,11 +13,9 @@ from antiphon.workflows.cli.audit_options import audit_options, format_options
 from antiphon.workflows.cli.options import performing_options, runs_dir_option
 
 if TYPE_CHECKING:
-    from antiphon.subagents.records import Severity
-    from antiphon.workflows.audit.failing import Failing
-    from antiphon.workflows.audit.launch import Asked, Audit
-    from antiphon.workflows.cli.configuration import AuditConfiguration, Configuration
-    from antiphon.workflows.cli.terminal import Paper
+    from antiphon.workflows.audit.launch import Asked
+    from antiphon.workflows.cli.audit_end import AuditEnd
+    from antiphon.workflows.cli.configuration import Configuration
     from antiphon.workflows.running import Ended, Options
 
 
@@ -55,6 +53,7 @@ def command(path: str, **given: Unpack[Given]) -> int:
 
     Exit codes: 0 completed, 1 failed or --fail-on met, 2 usage, 3 degraded, 4 paused.
     """
+    from antiphon.workflows.cli.audit_end import AuditEnd
     from antiphon.workflows.cli.configuration import configuration
     from antiphon.workflows.cli.performing import Presentation, perform_and_report, settings_of
     from antiphon.workflows.running import Options
@@ -67,11 +66,12 @@ def command(path: str, **given: Unpack[Given]) -> int:
     )
     form = _form(given)
     _tell(held, given["since"])
-    auditing = _Auditing(held, asked_of(path, given, held), form, severity_of(given, held.audit))
+    end = AuditEnd(form)
+    auditing = _Auditing(held, asked_of(path, given, held), end)
     presentation = Presentation(backend=held.backend, json=form == "json", plain=given["plain"])
     options = Options(settings=settings_of(held))
-    code = perform_and_report(auditing.perform, options, presentation, report=auditing.report, judge=auditing.judged)
-    auditing.say_verdict()
+    code = perform_and_report(auditing.perform, options, presentation, report=end.report, judge=end.judged)
+    end.say_verdict()
     return code
 
 
@@ -97,9 +97,12 @@ def asked_of(path: str, given: Given, held: Configuration) -> Asked:
     from antiphon.workflows.audit.launch import Asked
 
     said = held.audit
-    if given["baseline"] and given["since"]:
+    baseline, since = given["baseline"], given["since"]
+    if baseline is not None and since is not None:
         raise click.UsageError("--baseline and --since name two audits to compare with; give one of them")
-    since = given["since"] or ""
+    for option, value in (("--baseline", baseline), ("--since", since)):
+        if value is not None and not value.strip():  # such as a variable of a script that is not set
+            raise click.UsageError(f"{option} is empty: say what to compare with, or leave {option} out")
     return Asked(
         path=str(Path(path).absolute()),
         lenses=_lenses(given["lens"] or said.lens or ()),
@@ -107,8 +110,9 @@ def asked_of(path: str, given: Given, held: Configuration) -> Asked:
         sarif=tuple(str(Path(file).absolute()) for file in given["sarif"] or said.sarif),
         sandbox=given["sandbox"] or said.sandbox,
         execute=given["execute"],
-        baseline="" if since else given["baseline"] or said.baseline or "",
-        since=since,
+        baseline="" if since is not None else said.baseline or "" if baseline is None else baseline,
+        since=since or "",
+        fail_on=given["fail_on"] or said.fail_on or "",
         reuse=said.reuse if given["reuse"] is None else given["reuse"],
         configuration=str(held.file) if held.file else "",
     )
@@ -126,27 +130,15 @@ def _lenses(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def severity_of(given: Given, said: AuditConfiguration) -> Severity | None:
-    """The least severity that makes the command fail; None for none."""
-    from antiphon.subagents.records import SEVERITIES
-
-    name = given["fail_on"] or said.fail_on
-    return next((severity for severity in SEVERITIES if severity == name), None)
-
-
 class _Auditing:
-    """One audit, from what was asked to what its exit code is."""
+    """One audit, from what was asked to where its end is told."""
 
-    def __init__(self, held: Configuration, asked: Asked, form: str, threshold: Severity | None) -> None:
-        self._held, self._asked, self._form = held, asked, form
-        self._threshold: Severity | None = threshold
-        self._audit: Audit | None = None
-        self._verdict: Failing | None = None
+    def __init__(self, held: Configuration, asked: Asked, end: AuditEnd) -> None:
+        self._held, self._asked, self._end = held, asked, end
 
     async def perform(self, options: Options) -> Ended:
         """Prepare, and run."""
         from antiphon.workflows.audit.binding import bind
-        from antiphon.workflows.cli.terminal import Piece, talk
         from antiphon.workflows.places import new_run, runs_home
         from antiphon.workflows.running import start
 
@@ -154,42 +146,5 @@ class _Auditing:
         # Ctrl-C watches last, and alone: the view belongs to the run itself.
         audit = await bind(self._asked, home=home, settings=options.settings, watching=options.watching[-1:])
         place = new_run(home)
-        self._audit = audit.begins(place.run_id)
-        if audit.banner:
-            talk().line(Piece("note: ", "bold"), audit.banner)
+        self._end.bound(audit.begins(place.run_id))
         return await start(place, audit.loaded, audit.asked.arguments(), replace(options, conclude=audit.conclude))
-
-    def report(self, ended: Ended, paper: Paper) -> None:
-        """Write to stdout what was asked for."""
-        from antiphon.workflows.cli.audit_output import print_annotations, print_audit, print_sarif
-
-        comparison = self._audit.told.comparison if self._audit else None
-        match self._form:
-            case "sarif":
-                print_sarif(ended, paper)
-            case "github" if self._audit:
-                print_annotations(ended, paper, self._audit.survey.root, comparison)
-            case _:
-                print_audit(ended, paper, comparison)
-
-    def judged(self, ended: Ended) -> int:
-        """The exit code: 1 where what was found is bad enough, also if the audit was degraded."""
-        from antiphon.workflows.audit.failing import failing
-        from antiphon.workflows.cli.audit_output import synthesis_of
-
-        found = synthesis_of(ended)
-        if self._threshold is None or found is None or self._audit is None:
-            return ended.result.exit_code
-        self._verdict = failing(found, self._threshold, self._audit.told.comparison)
-        return 1 if self._verdict else ended.result.exit_code
-
-    def say_verdict(self) -> None:
-        """Say on stderr which finding made it fail, or that none did."""
-        from antiphon.workflows.cli.terminal import Piece, talk
-
-        verdict = self._verdict
-        if verdict is None:
-            return
-        paper = talk()
-        paper.columns = None  # a sentence that is cut names no finding any more
-        paper.line(Piece("failed  " if verdict else "passed  ", "bad" if verdict else "good"), verdict.sentence())

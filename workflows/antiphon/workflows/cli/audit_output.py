@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from antiphon.subagents.records import RANK, SEVERITIES
-from antiphon.workflows.audit.failing import open_clusters
+from antiphon.subagents.records import AUTHOR, RANK, SEVERITIES
+from antiphon.workflows.audit.failing import open_clusters, shown_sites
+from antiphon.workflows.audit.sarif_import import REVIEWER
 from antiphon.workflows.baseline import STATES, Comparison
 from antiphon.workflows.cli.annotations import github_annotations, github_message
 from antiphon.workflows.report.order import is_test
@@ -78,19 +78,31 @@ def _overview(found: Synthesis) -> list[str]:
     disagreements = sum(len(cluster.conflicts) for cluster in found.clusters)
     coverage = found.coverage
     return [
-        f"findings: {len(open_ones)}" + (f" ({how_bad})" if how_bad else "") + _beside(found, open_ones),
+        f"findings: {len(open_ones)}" + (f" ({how_bad})" if how_bad else "") + beside(found),
         f"disagreements on how bad something is: {disagreements}",
         f"looked at by every check meant for them: {coverage.whole} of {coverage.units - coverage.unread} files",
     ]
 
 
-def _beside(found: Synthesis, open_ones: Sequence[Cluster]) -> str:
+def beside(found: Synthesis) -> str:
     """What is in the report and not counted here, and why not."""
     aside = sum(cluster.set_aside for cluster in found.clusters)
-    refuted = len(found.clusters) - len(open_ones) - aside
+    reviewed = sum(_reviewed(cluster, found) for cluster in found.clusters)
+    refuted = len(found.clusters) - len(open_clusters(found)) - aside - reviewed
     said = [f"{refuted} refuted by a second look"] if refuted else []
     said += [f"{aside} set aside by the code's authors"] if aside else []
+    said += [f"{reviewed} set aside by a reviewer"] if reviewed else []
     return f"; {' and '.join(said)}" if said else ""
+
+
+def _reviewed(cluster: Cluster, found: Synthesis) -> bool:
+    """Whether people set every claim of it aside, and not the authors alone: so that no second look was needed."""
+    people = (AUTHOR, REVIEWER)
+    aside = [
+        any(verdict.stance == "refute" and verdict.actor in people for verdict in found.verdicts_on(claim))
+        for claim in cluster.claims
+    ]
+    return cluster.status == "refuted" and not cluster.set_aside and all(aside)
 
 
 def _changes(comparison: Comparison | None) -> list[str]:
@@ -118,9 +130,11 @@ def _gaps(found: Synthesis) -> list[str]:
 
 
 def _line(cluster: Cluster, found: Synthesis, comparison: Comparison | None) -> str:
-    claim = found.finding(cluster.claims[0])
+    site, *others = shown_sites(cluster, comparison)
+    claim = found.standing_at(site)
     place = f"{claim.key.path}:{claim.line}" if claim.line else claim.key.path
-    state = comparison.state(cluster.claims) if comparison else None
+    state = comparison.state(site.claims) if comparison else None
+    place += f" (and {len(others)} more)" if others else ""
     said = " (they disagree on how bad)" if cluster.conflicts else ""
     return f"{cluster.severity:8} {f'{state:9} ' if state else ''}{claim.rule:8} {place}  {claim.text}{said}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,10 +39,10 @@ class AuditConfiguration:
         fail_on: the least severity that makes the command fail; None to never fail for what was found.
         lens: the lenses to look with; None for all.
         exclude: patterns of what is left out, as in ignore files.
-        baseline: a SARIF file or a run to compare with; None for none.
+        baseline: a SARIF file or a run to compare with, none that is elsewhere; None for none.
         reuse: whether results of earlier runs are taken for what did not change.
-        sandbox: the sandbox to ask for; None for the best there is.
-        sarif: logs of other tools to take in.
+        sandbox: the sandbox to ask for, never "none"; None for the best there is.
+        sarif: logs of other tools to take in, from the folder of the file.
     """
 
     fail_on: str | None = None
@@ -96,9 +97,12 @@ def configuration(folder: Path | None = None) -> Configuration:
     start = (folder or Path.cwd()).absolute()
     for place in (start, *start.parents):
         for file, table in ((place / "antiphon.toml", ()), (place / "pyproject.toml", ("tool", "antiphon"))):
-            found = _table(file, table)
-            if found is not None:
-                return _read(file, found)
+            try:
+                found = _table(file, table)
+                if found is not None:
+                    return _read(file, found)
+            except RecursionError:  # of the parser, or of a message that quotes the value
+                raise ConfigurationError(file, "it is nested too deeply") from None
     return Configuration()
 
 
@@ -154,8 +158,8 @@ def _audit(file: Path, value: object) -> AuditConfiguration:
         exclude=_texts(file, "exclude", table.get("exclude", [])),
         baseline=_baseline(file, _text(file, "baseline", table.get("baseline"))),
         reuse=reuse,
-        sandbox=_text(file, "sandbox", table.get("sandbox")),
-        sarif=tuple(_beside(file, name) for name in _texts(file, "sarif", table.get("sarif", []))),
+        sandbox=_sandbox(file, _text(file, "sandbox", table.get("sandbox"))),
+        sarif=tuple(_within(file, "sarif", name) for name in _texts(file, "sarif", table.get("sarif", []))),
     )
 
 
@@ -188,13 +192,41 @@ def _baseline(file: Path, value: str | None) -> str | None:
     """A file beside the configuration, or else the name of a run."""
     if value is None:
         return None
-    beside = _beside(file, value)
-    return str(beside) if beside.is_file() else value
+    beside = _within(file, "baseline", value)
+    if os.path.isfile(beside) or os.path.basename(value) != value:
+        return str(beside)
+    if os.path.lexists(value):  # in the current folder, where the name of a run is looked for as well
+        _check_within(file, "baseline", value, Path(value))
+    return value
 
 
-def _beside(file: Path, name: str) -> Path:
+def _sandbox(file: Path, value: str | None) -> str | None:
+    """The file may come with the tree that is audited, which must not decide that it is not confined."""
+    if value == "none":
+        problem = "only the command line can switch the sandbox off: --sandbox none"
+        raise ConfigurationError(file, f"audit.sandbox: {problem}", _AUDIT_KEYS)
+    return value
+
+
+def _beside(file: Path, setting: str, name: str) -> Path:
     """Relative to the file that says it, so that it means the same from every folder below."""
-    return file.parent / Path(name).expanduser()
+    try:
+        return file.parent / Path(name).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(file, f"{setting} {name[:200]!r}: there is no such home folder") from None
+
+
+def _within(file: Path, setting: str, name: str) -> Path:
+    """The same, for what is read: the file may come with the audited tree, and must not show what is elsewhere."""
+    place = _beside(file, f"audit.{setting}", name)
+    _check_within(file, setting, name, place)
+    return place
+
+
+def _check_within(file: Path, setting: str, name: str, place: Path) -> None:
+    if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(file.parent)):
+        problem = f"audit.{setting} {name[:200]!r} leads out of {file.parent}"
+        raise ConfigurationError(file, f"{problem}; only the command line can: --{setting} FILE", _AUDIT_KEYS)
 
 
 def _folder(file: Path, value: object) -> Path | None:
@@ -202,7 +234,7 @@ def _folder(file: Path, value: object) -> Path | None:
         return None
     if not isinstance(value, str) or not value or "\0" in value:
         raise ConfigurationError(file, f"runs_dir must be a path, not {value!r}")
-    return _beside(file, value)
+    return _beside(file, "runs_dir", value)
 
 
 def _number(file: Path, name: str, value: object) -> int | None:

@@ -22,9 +22,7 @@ from antiphon.workflows.cli.terminal import talk
 from antiphon.workflows.cli.words import FAILURES, moment
 
 if TYPE_CHECKING:
-    from antiphon.workflows.cli.terminal import Paper
     from antiphon.workflows.places import RunPlace
-    from antiphon.workflows.running import Ended
 
 ALL = "*"
 
@@ -85,6 +83,7 @@ def command(
     """
     from antiphon.engine import parse_top_up
     from antiphon.tracing import LogBusy
+    from antiphon.workflows.cli.audit_end import AuditEnd
     from antiphon.workflows.cli.configuration import configuration
     from antiphon.workflows.cli.performing import Presentation, perform_and_report, settings_of
     from antiphon.workflows.places import find_run, runs_home
@@ -100,30 +99,21 @@ def command(
         return 0
     _check(place, asked)
     settings = settings_of(held, retry_failed=asked.retry, answers=asked.answers)
-    presentation = Presentation(backend=held.backend, json=json, plain=plain)
+    presentation, end = Presentation(backend=held.backend, json=json, plain=plain), AuditEnd()
     try:
-        return perform_and_report(
-            partial(resume, place, trust=trust),
+        code = perform_and_report(
+            partial(resume, place, trust=trust, bound=end.bound),
             Options(settings=settings, top_up=top_up),
             presentation,
-            report=_print,
+            report=end.report,
+            judge=end.judged,
         )
+        end.say_verdict()
+        return code
     except LogBusy:  # it began between our look and our attempt
         if _left_to_owner(place, asked):
             return 0
         raise
-
-
-def _print(ended: Ended, paper: Paper) -> None:
-    """What an audit prints, if it is one; else the value."""
-    from antiphon.workflows.cli.summary import value_text
-
-    if any(file.name == "report.md" for file in ended.reports):
-        from antiphon.workflows.cli.audit_output import print_audit
-
-        print_audit(ended, paper)
-    elif ended.value is not None:
-        paper.text(value_text(ended.value))
 
 
 def _answers(approve: tuple[str, ...], deny: tuple[str, ...]) -> dict[str, bool]:

@@ -18,6 +18,7 @@ class About:
         run: the run's id, or "" for none.
         antiphon: our version.
         analysers: by check, such as "ruff/security": who did it.
+        imported: by tool: the version of what has a run in a SARIF file that was given, also where it found nothing.
         lenses: the lenses that were asked for; empty for all.
         not_run: by tool or check: why it did not take part.
         isolation: the sandbox that the analysers ran in, "none" for none.
@@ -33,6 +34,7 @@ class About:
     run: str = ""
     antiphon: str = ""
     analysers: Mapping[str, Actor] = field(default_factory=dict[str, Actor])
+    imported: Mapping[str, str] = field(default_factory=dict[str, str])
     lenses: tuple[str, ...] = ()
     not_run: Mapping[str, str] = field(default_factory=dict[str, str])
     isolation: str = "none"

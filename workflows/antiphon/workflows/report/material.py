@@ -114,7 +114,7 @@ class Material:
 
     def excerpt(self, cluster: Cluster) -> str:
         """The line of code that a cluster is about first, or ""."""
-        return next((self.excerpts[id] for id in cluster.sites[0].claims if id in self.excerpts), "")
+        return next((self.excerpts[id] for id in cluster.standing[0].claims if id in self.excerpts), "")
 
 
 def _in_words(item: tuple[str, Verdict]) -> tuple[str, ...]:

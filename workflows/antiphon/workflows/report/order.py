@@ -33,5 +33,5 @@ def by_rule(clusters: Iterable[Cluster]) -> list[list[Cluster]]:
 def _rank(cluster: Cluster) -> tuple[object, ...]:
     key = cluster.key
     sure = (_CERTAIN[cluster.status], -len(cluster.groups))
-    line = cluster.sites[0].start_line
+    line = cluster.standing[0].start_line
     return (-RANK[cluster.severity], *sure, is_test(key.path), key.rule, key.path, line, key.symbol)

@@ -29,8 +29,8 @@ _SHOWN_CHARACTERS = 160
 
 
 def place(cluster: Cluster) -> Said:
-    """Where it is: the file, and the first line if one is known."""
-    line = cluster.sites[0].start_line
+    """Where it is: the file, and the first line that stands, if one is known."""
+    line = cluster.standing[0].start_line
     return Said(f"{cluster.key.path}:{line}" if line else cluster.key.path)
 
 

@@ -32,7 +32,8 @@ def sarif(synthesis: Synthesis, about: About) -> str:
     for id, claim in synthesis.claims.items():
         if isinstance(claim, Finding):
             by_tool[claim.actor.tool].append((id, claim))
-    runs = [_run(tool, sorted(by_tool[tool], key=_by_place), material) for tool in sorted({*about.tools, *by_tool})]
+    tools = sorted({*about.tools, *about.imported, *by_tool})
+    runs = [_run(tool, sorted(by_tool[tool], key=_by_place), material) for tool in tools]
     return lined({"$schema": SCHEMA, "version": "2.1.0", "runs": [*runs]}, _LEVELS)
 
 
@@ -82,7 +83,7 @@ def _taxonomy(numbers: Sequence[int]) -> dict[str, Json]:
 
 
 def _driver(tool: str, about: About, rules: list[Json]) -> dict[str, Json]:
-    version = about.tools.get(tool)
+    version = about.tools.get(tool) or about.imported.get(tool)
     return {"name": tool, **({"version": version} if version else {}), "rules": rules}
 
 

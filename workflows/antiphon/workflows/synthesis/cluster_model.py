@@ -26,12 +26,14 @@ class Site:
     Attributes:
         start_line, end_line: the lines that they span; 0 where no line is known.
         claims: their ids. opinions: on the severity, one for each source.
+        status: what the verdicts on these claims come to.
     """
 
     start_line: int
     end_line: int
     claims: tuple[str, ...]
     opinions: tuple[Opinion, ...]
+    status: Status = "unverified"
 
     @property
     def conflict(self) -> bool:
@@ -88,6 +90,12 @@ class Cluster:
     def conflicts(self) -> tuple[Site, ...]:
         """The sites on whose severity the sources disagree."""
         return tuple(site for site in self.sites if site.conflict)
+
+    @property
+    def standing(self) -> tuple[Site, ...]:
+        """Where to send a person: the sites of which not every claim is refuted, undisputed ones first; else all."""
+        found = [site for site in self.sites if site.status != "refuted"]
+        return tuple(sorted(found, key=lambda site: site.status == "disputed")) or self.sites
 
     @property
     def set_aside(self) -> bool:

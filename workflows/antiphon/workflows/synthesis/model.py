@@ -90,6 +90,11 @@ class Synthesis:
         assert isinstance(found, Finding)
         return found
 
+    def standing_at(self, site: Site) -> Finding:
+        """The first finding of a site that is not refuted; the first of all where every one is."""
+        standing = (id for id in site.claims if self.status.get(id) != "refuted")
+        return self.finding(next(standing, site.claims[0]))
+
     def verdicts_on(self, id: str) -> tuple[Verdict, ...]:
         """The verdicts on one record, in the order of their ids."""
         return tuple(self.verdicts[verdict] for verdict in self.judged.get(id, ()))

@@ -83,7 +83,11 @@ class _Clusters:
             found = cluster_status([status[id] for id in cluster.claims])
             return cluster if found == cluster.status else replace(cluster, status=found)
 
-        findings = tuple(sorted(map(done, self.findings), key=rank))
+        def with_sites(cluster: Cluster) -> Cluster:
+            sites = (replace(site, status=cluster_status([status[id] for id in site.claims])) for site in cluster.sites)
+            return replace(done(cluster), sites=tuple(sites))
+
+        findings = tuple(sorted(map(with_sites, self.findings), key=rank))
         rest = tuple(map(done, self.facts)), tuple(map(done, self.patches)), tuple(map(done, self.passages))
         return _Clusters(findings, *rest)
 

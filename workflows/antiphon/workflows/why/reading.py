@@ -103,7 +103,7 @@ class RecordedRun:
     def given(self, call: RecordedCall) -> Given | None:
         """What a call was given, or None where the log is too old to hold it."""
         begun = self.started.get(call.source or call.path)
-        if begun is None or "task" not in begun.data:
+        if begun is None or not begun.data.keys() & {"task", "task_blob"}:
             return None
         found = given_to(begun.data, self.frames, KeptBlobs(self.directory))
         frames = None if found.frames is None else tuple(shallow(frame) for frame in found.frames)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.workflows.audit.sarif.values import Object, object_at, text_at
+from antiphon.subagents.records import capped
+from antiphon.workflows.audit.sarif.values import Object, object_at, objects_at, text_at
 
 MOST_BYTES = 128 * 1024 * 1024
 MOST_RESULTS = 50_000
@@ -184,3 +185,14 @@ class _Document:
         found = _SPACE.match(self._text, self._at)
         self._at = found.end() if found else self._at
         return self._text[self._at : self._at + 1]
+
+
+def troubles(run: SarifRun, tool: str) -> Iterator[str]:
+    """What the tool says went wrong with it."""
+    for invocation in objects_at(run.properties, "invocations"):
+        if invocation.get("executionSuccessful") is False:
+            yield f"{tool} says that its run did not succeed"
+        for sort in ("toolExecutionNotifications", "toolConfigurationNotifications"):
+            for notice in objects_at(invocation, sort):
+                if text_at(notice, "level") == "error":
+                    yield f"{tool} says: {capped(' '.join(text_at(notice, 'message', 'text').split()), 200)}"

@@ -22,6 +22,7 @@ _Syntax = TypeVar("_Syntax", bound=ast.AST)
 _TEST_FOLDERS = frozenset({"test", "tests"})
 _MOST_EVIDENCE_LINES = 60
 _WORD = re.compile(r"\w+")
+_DOTTED = re.compile(r"\w+(\.\w+)*")
 
 
 class Code:
@@ -132,6 +133,15 @@ class Code:
                 return statements[place - 1] if place else None
         return None
 
+    def after(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The statements after one, in the same block."""
+        outer = self.parent(statement)
+        for _, block in ast.iter_fields(outer) if outer is not None else ():
+            if isinstance(block, list) and statement in block:
+                statements = cast("list[ast.stmt]", block)
+                return statements[statements.index(statement) + 1 :]
+        return []
+
     def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         """The function whose body it is in. A default or a decorator is outside."""
         inner = node
@@ -190,6 +200,13 @@ class Code:
         texts = (node for node in self.all(ast.Constant) if isinstance(node.value, str))
         told = (str(node.value) for node in texts if not isinstance(self.parent(node), ast.Expr))
         return frozenset(word for text in told for word in _WORD.findall(text))
+
+    @cached_property
+    def names_in_texts(self) -> frozenset[str]:
+        """The text literals in the file that are a name, or a dotted one, and nothing else; docstrings aside."""
+        texts = (node for node in self.all(ast.Constant) if isinstance(node.value, str))
+        told = (str(node.value) for node in texts if not isinstance(self.parent(node), ast.Expr | ast.JoinedStr))
+        return frozenset(text for text in told if _DOTTED.fullmatch(text))
 
     @cached_property
     def changed_in_functions(self) -> frozenset[str]:

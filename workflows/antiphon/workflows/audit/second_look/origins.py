@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from enum import Enum
 
+from antiphon.workflows.audit.second_look.changes import may_change_unseen
 from antiphon.workflows.audit.second_look.code import Code
 from antiphon.workflows.audit.second_look.scopes import Binding, Scope
 
 _DEEPEST = 40
 _MOST_BINDINGS = 50
 _MOST_STEPS = 5_000
-_CHANGEABLE = (ast.List, ast.ListComp, ast.Dict, ast.DictComp, ast.Set, ast.SetComp, ast.Call)
 
 
 class Origin(Enum):
@@ -19,6 +19,7 @@ class Origin(Enum):
 
     LITERAL = "literals in the source"
     NUMBER = "numbers"
+    DECLARED = "a parameter declared to be a number"
     QUOTED = "text quoted for the shell"
     PARAMETER = "a parameter"
     INPUT = "input from outside the program"
@@ -26,7 +27,7 @@ class Origin(Enum):
 
 
 Origins = frozenset[Origin]
-FIXED: Origins = frozenset({Origin.LITERAL, Origin.NUMBER})
+FIXED: Origins = frozenset({Origin.LITERAL, Origin.NUMBER, Origin.DECLARED})
 _LITERAL: Origins = frozenset({Origin.LITERAL})
 _NUMBER: Origins = frozenset({Origin.NUMBER})
 _UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
@@ -174,7 +175,7 @@ class Tracer:
         if len(bindings) > _MOST_BINDINGS or (scope is self._code.module and name in self._code.changed_in_functions):
             return _UNKNOWN
         found = frozenset[Origin]().union(*(self._binding(one, scope, depth) for one in bindings))
-        return found | _UNKNOWN if _lent_out(name, scope, bindings) else found
+        return found | _UNKNOWN if may_change_unseen(self._code, name, scope, bindings) else found
 
     def _binding(self, binding: Binding, scope: Scope, depth: int) -> Origins:
         return _UNKNOWN if binding.how == "unknown" else self._of(binding.value, scope, depth + 1)
@@ -184,7 +185,7 @@ class Tracer:
             return _UNKNOWN  # it is not, or no longer, surely what came in
         declared = parameter.annotation
         if isinstance(declared, ast.Name) and declared.id in {"int", "float", "bool"}:
-            return _NUMBER
+            return frozenset({Origin.DECLARED})
         self.parameters.add(parameter.arg)
         return _PARAMETER.union(*(self._binding(binding, scope, depth) for binding in bindings))
 
@@ -194,10 +195,3 @@ class Tracer:
         if scope is module or name not in module.bindings or self._code.bound_around(scope, name):
             return _UNKNOWN
         return self._name(name, module, depth + 1)
-
-
-def _lent_out(name: str, scope: Scope, bindings: list[Binding]) -> bool:
-    """Whether something that can change was also given to another call, which may change it."""
-    if not any(isinstance(one.value, _CHANGEABLE) for one in bindings if one.how == "is"):
-        return False
-    return scope.given.get(name, 0) > 1

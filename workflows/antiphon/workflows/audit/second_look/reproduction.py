@@ -25,7 +25,8 @@ _TIMEOUT_SECONDS = 10.0
 _OUTPUT_BYTES = 8192
 _CONFINEMENT = Confinement(
     executes=False,  # no code of what is looked at: the programs are ours, with values of its literals in them
-    limits=ProcessLimits(cpu_seconds=5, address_space_bytes=512 * 1024 * 1024, file_bytes=0, processes=1),
+    # one process, and room for the two or three of which a sandbox consists
+    limits=ProcessLimits(cpu_seconds=5, address_space_bytes=512 * 1024 * 1024, file_bytes=0, processes=4),
 )
 _STANCES: dict[str, Stance] = {"shown": "confirm", "absent": "refute"}
 _LONGEST_REASON = 300
@@ -74,7 +75,7 @@ def _judged(experiment: Experiment, argv: tuple[str, ...], ended: Completed | Un
         return _verdict(experiment, "cannot_tell", f"one call runs no more than {MOST_RUN} reproductions")
     if isinstance(ended, Unavailable):
         return _verdict(experiment, "cannot_tell", f"the reproduction could not be started: {ended.reason}")
-    if ended.timed_out or ended.truncated or ended.exit is None:
+    if ended.timed_out or ended.truncated or ended.excess is not None or ended.exit is None:
         return _verdict(experiment, "cannot_tell", "the reproduction did not end within its limits")
     word, _, rest = ended.stdout.decode("utf-8", "replace").strip().partition(" ")
     run = CommandRun(kind="command", argv=argv, exit=ended.exit, sha256=hashlib.sha256(ended.stdout).hexdigest())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Literal
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_SHARED = (ast.List, ast.ListComp, ast.Dict, ast.DictComp, ast.Set, ast.SetComp)
 MUTATING = frozenset(
     {
         "add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop", "popitem",
@@ -72,11 +73,9 @@ class Scope:
         return dict(found)
 
     @cached_property
-    def given(self) -> dict[str, int]:
-        """By name, how many calls here get it as an argument just as it is."""
-        calls = [node for node in self.own if isinstance(node, ast.Call)]
-        arguments = [one for call in calls for one in (*call.args, *(item.value for item in call.keywords))]
-        return Counter(one.id for one in arguments if isinstance(one, ast.Name))
+    def inside(self) -> frozenset[ast.AST]:
+        """All that is its own, to look syntax up in."""
+        return frozenset(self.own)
 
     @cached_property
     def checked(self) -> frozenset[str]:
@@ -126,12 +125,13 @@ def _parameters(owner: ast.AST) -> dict[str, ast.arg]:
 def _bindings(node: ast.AST) -> Iterator[tuple[str, Binding]]:
     match node:
         case ast.Assign(targets=targets, value=value):
+            shared = len(targets) > 1 and isinstance(value, _SHARED)  # one value under several names
             for target in targets:
-                yield from _to(target, Binding("is", value))
+                yield from _to(target, Binding("unknown") if shared else Binding("is", value))
         case ast.AnnAssign(target=target, value=value) if value is not None:
             yield from _to(target, Binding("is", value))
         case ast.NamedExpr(target=target, value=value):
-            yield from _to(target, Binding("is", value))
+            yield from _to(target, Binding("unknown") if isinstance(value, _SHARED) else Binding("is", value))
         case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
             yield from _to(target, Binding("element", value))
         case ast.comprehension(target=target, iter=value):

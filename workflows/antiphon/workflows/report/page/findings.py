@@ -132,7 +132,7 @@ def _bad(cluster: Cluster, material: Material) -> str:
 
 
 def _lines(cluster: Cluster) -> str:
-    others = [str(site.start_line) for site in cluster.sites[1:]]
+    others = [str(site.start_line) for site in cluster.sites if site is not cluster.standing[0]]
     if not others:
         return ""
     rest = f", … ({len(cluster.sites)} places)" if len(others) > _SHOWN_LINES else ""

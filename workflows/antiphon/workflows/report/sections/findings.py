@@ -26,6 +26,7 @@ from antiphon.workflows.synthesis import Cluster
 SHOWN_RULES = 15
 SHOWN_PLACES = {"critical": 3, "high": 3}
 _FEWER_PLACES = 2
+_SHOWN_LINES = 5
 _MATTERS = frozenset({"critical", "high", "medium"})
 
 
@@ -60,7 +61,9 @@ def _rule_entry(clusters: Sequence[Cluster], material: Material) -> Item:
 def finding_item(cluster: Cluster, material: Material) -> Item:
     """One finding: where, what, the code, who says it, how sure, and what else there is to know."""
     inside: Line = (" in ", Said(cluster.key.symbol)) if cluster.key.symbol else ()
-    times = f", {many(len(cluster.sites), 'place')}" if len(cluster.sites) > 1 else ""
+    others = [str(site.start_line) for site in cluster.sites if site is not cluster.standing[0]]
+    rest = ", …" if len(others) > _SHOWN_LINES else ""
+    times = f", also line{'s' if len(others) > 1 else ''} {', '.join(others[:_SHOWN_LINES])}{rest}" if others else ""
     below = [Item((*support(cluster), "; ", *certainty(cluster, material), *_aside(cluster), *_id(cluster)))]
     if excerpt := material.excerpt(cluster):
         below.insert(0, Item((Said(excerpt, 160),)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from antiphon.subagents.records import AUTHOR, Stance
 from antiphon.workflows.report.document import Block, Item, Line, Piece, Said, Section, Strong, many, name_of, section
@@ -41,8 +41,14 @@ def _method(material: Material) -> Iterator[Block]:
 
 
 def _analysers(material: Material) -> Line:
-    found = [piece for tool, version in material.about.tools.items() for piece in (", ", *_version(tool, version))]
-    return tuple(found[1:]) or ("none",)
+    about = material.about
+    given: Line = ("; from SARIF files: ", *_versions(about.imported)) if about.imported else ()
+    return (*(_versions(about.tools) or ("none",)), *given)
+
+
+def _versions(tools: Mapping[str, str]) -> Line:
+    found = [piece for tool, version in sorted(tools.items()) for piece in (", ", *_version(tool, version))]
+    return tuple(found[1:])
 
 
 def _version(tool: str, version: str) -> tuple[Piece, ...]:

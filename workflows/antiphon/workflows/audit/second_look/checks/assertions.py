@@ -39,7 +39,7 @@ def _of_value(code: Code, node: ast.Assert) -> Answer:
     if function is None:
         return unsure("what it holds is not an argument, and may be so by construction")
     given = names & set(code.scope(node).parameters) - {"self", "cls"}
-    if not given and _narrows(node.test):
+    if not given and _fails_anyway(code, node):
         return refute("it only narrows the type of what was computed here; without it the next use fails all the same")
     private = function.name.startswith("_") and not function.name.startswith("__")
     if not given or private:
@@ -47,6 +47,43 @@ def _of_value(code: Code, node: ast.Assert) -> Answer:
     if _narrows(node.test):
         return unsure("it may only narrow a type that the declaration leaves wide")
     return confirm(f"it checks the argument {', '.join(sorted(given))}, and with -O nothing does")
+
+
+_SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.Assert)
+_PERHAPS = (ast.BoolOp, ast.IfExp, ast.Compare, ast.Lambda, ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
+
+
+def _fails_anyway(code: Code, node: ast.Assert) -> bool:
+    """Whether it is ``x is not None``, and what surely runs next with x reads an attribute or element of it."""
+    match node.test:
+        case ast.Compare(left=ast.Name(id=name), ops=[ast.IsNot()], comparators=[ast.Constant(value=None)]):
+            pass
+        case _:
+            return False
+    for statement in code.after(node):
+        uses = [part for part in ast.walk(statement) if isinstance(part, ast.Name) and part.id == name]
+        if uses:
+            first = min(uses, key=lambda use: (use.lineno, use.col_offset))
+            return _dereferenced(code, first, statement)
+        if not isinstance(statement, _SIMPLE):
+            return False
+    return False
+
+
+def _dereferenced(code: Code, use: ast.Name, statement: ast.stmt) -> bool:
+    """Whether a statement surely reads an attribute or element of a name, or calls it."""
+    if not isinstance(statement, (*_SIMPLE, ast.Return)):
+        return False
+    for outer in code.around(use):
+        if outer is statement:
+            break
+        if isinstance(outer, _PERHAPS):
+            return False
+    match code.parent(use):
+        case ast.Attribute(value=held) | ast.Subscript(value=held) | ast.Call(func=held):
+            return held is use
+        case _:
+            return False
 
 
 def _never_runs(code: Code, node: ast.AST) -> bool:

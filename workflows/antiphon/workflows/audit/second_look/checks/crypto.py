@@ -21,8 +21,6 @@ _TELLS_APART = frozenset(
         "filename", "avatar", "gravatar",
     }
 )  # fmt: skip
-_DEADLINES = frozenset({"timeout", "fail_after", "move_on_after"})
-_URLLIB = ("urllib", "urlopen", "six.moves.urllib", "urlretrieve")
 _VARIES = frozenset(
     {
         "jitter", "delay", "backoff", "sleep", "wait", "shuffle", "shuffled", "color", "colour", "noise", "demo",
@@ -123,25 +121,9 @@ def no_timeout(case: Case) -> Answer:
             return refute("httpx waits five seconds where nothing else is said")
         if given is not None and not (isinstance(given, ast.Constant) and given.value is None):
             return refute("a timeout is given")
-        if _is_timed(case.code, node):
-            return refute("a deadline around it ends the wait")
         return confirm("nothing here ends the wait")
 
     return at_place(case, judge, ast.Call)
-
-
-def _is_timed(code: Code, node: ast.AST) -> bool:
-    function = code.function(node)
-    for outer in code.around(node):
-        if outer is function:
-            return False
-        if isinstance(outer, ast.AsyncWith):
-            calls = (item.context_expr for item in outer.items if isinstance(item.context_expr, ast.Call))
-            if any(
-                code.callee(call).rpartition(".")[2] in {"timeout", "fail_after", "move_on_after"} for call in calls
-            ):
-                return True
-    return False
 
 
 def not_verified(case: Case) -> Answer:

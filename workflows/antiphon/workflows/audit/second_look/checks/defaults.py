@@ -18,7 +18,7 @@ _READS = frozenset(
 _COPIES = frozenset(
     {
         "len", "list", "dict", "set", "tuple", "frozenset", "sorted", "sum", "min", "max", "any", "all", "bool",
-        "str", "repr", "enumerate", "reversed", "zip", "isinstance", "join", "print",
+        "str", "repr", "enumerate", "reversed", "zip", "isinstance", "print",
     }
 )  # fmt: skip
 _IMMUTABLE = frozenset(
@@ -57,10 +57,14 @@ _STORES = frozenset(
 )  # fmt: skip
 _CONSUMES = frozenset(
     {
-        "sorted", "min", "max", "sum", "any", "all", "list", "tuple", "set", "dict", "frozenset", "next", "sort",
-        "join", "reduce", "sub", "subn",
+        "sorted", "min", "max", "sum", "any", "all", "next", "sort", "join", "reduce", "sub", "subn",
     }
 )  # fmt: skip
+_GATHERS = frozenset({"list", "tuple", "set", "dict", "frozenset"})
+_CALLED_BY = frozenset({"map", "filter"})
+_CHANGEABLE = re.compile(
+    r"\b(list|dict|set|deque|defaultdict|ordereddict|counter|bytearray|mutable\w+|any|object)\b", re.IGNORECASE
+)
 
 
 _LOOKS = (ast.Compare, ast.FormattedValue, ast.Subscript, ast.UnaryOp, ast.If, ast.While, ast.Assert, ast.BinOp,
@@ -120,7 +124,7 @@ def _use(code: Code, use: ast.expr, depth: int = 0) -> str:
         case ast.BoolOp() | ast.IfExp() if depth < 5:
             return "read" if isinstance(outer, ast.IfExp) and outer.test is use else _use(code, outer, depth + 1)
         case ast.Call(func=called) if called is not use:
-            name = code.callee(outer).rpartition(".")[2] or str(getattr(called, "attr", ""))
+            name = called.id if isinstance(called, ast.Name) and called.id not in code.bound_anywhere else ""
             return "read" if name in _COPIES else "passed"
         case _:
             return "read" if _only_reads(outer, use) else "passed"
@@ -180,10 +184,22 @@ def _parameter_around(code: Code, node: ast.AST) -> tuple[str, ast.FunctionDef |
 def _makes_frozen(code: Code, name: str) -> bool:
     """Whether a class of this module makes values that cannot be changed: a frozen dataclass, a NamedTuple, an Enum."""
     made = [one for one in code.all(ast.ClassDef) if one.name == name]
-    return len(made) == 1 and (_is_frozen(made[0]) or any(_base(base) in _FROZEN_BASES for base in made[0].bases))
+    if len(made) != 1:
+        return False
+    bases = {_base(base) for base in made[0].bases}
+    if _is_frozen(made[0]) or "NamedTuple" in bases:
+        return not any(_holds_changeable(statement) for statement in made[0].body)
+    return bool(bases & _FROZEN_BASES)
 
 
-_FROZEN_BASES = frozenset({"NamedTuple", "Enum", "IntEnum", "StrEnum", "tuple", "str", "int", "frozenset"})
+def _holds_changeable(statement: ast.stmt) -> bool:
+    """Whether a statement of a class makes a field that may hold what can be changed, or does not say what it holds."""
+    if isinstance(statement, ast.AnnAssign):
+        return bool(_CHANGEABLE.search(ast.unparse(statement.annotation)))
+    return isinstance(statement, ast.Assign)
+
+
+_FROZEN_BASES = frozenset({"Enum", "IntEnum", "StrEnum", "tuple", "str", "int", "frozenset"})
 
 
 def _base(node: ast.expr) -> str:
@@ -225,9 +241,9 @@ def _lives(code: Code, node: ast.expr) -> str:
         match outer:
             case ast.Call(func=called):
                 name = code.callee(outer).rpartition(".")[2] or str(getattr(called, "attr", ""))
-                if called is inner or name in _CONSUMES:
+                if called is inner or name in _CONSUMES or (name in _GATHERS and _is_called_by(code, inner, node)):
                     return "used"
-                if name not in {"map", "filter"}:
+                if name not in _CALLED_BY:
                     return "stored" if name in _STORES else ""
             case ast.Return() | ast.Raise():
                 return "used"  # leaving the loop ends it: the variable changes no more
@@ -243,6 +259,12 @@ def _lives(code: Code, node: ast.expr) -> str:
                 pass
         inner = outer
     return ""
+
+
+def _is_called_by(code: Code, inner: ast.AST, node: ast.expr) -> bool:
+    """Whether what is gathered is what the function gives, by map or filter, and not the function."""
+    plain = isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id in _CALLED_BY
+    return plain and isinstance(inner, ast.Call) and bool(inner.args) and inner.args[0] is node
 
 
 def _function_lives(code: Code, made: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
@@ -271,7 +293,7 @@ def _lazily(code: Code, call: ast.Call) -> bool:
             return outer is not code.function(call) or isinstance(outer, ast.Lambda)
         if isinstance(outer, ast.GeneratorExp):
             taken = code.parent(outer)
-            return not (isinstance(taken, ast.Call) and code.callee(taken).rpartition(".")[2] in _CONSUMES)
+            return not (isinstance(taken, ast.Call) and code.callee(taken).rpartition(".")[2] in _CONSUMES | _GATHERS)
         if isinstance(outer, ast.stmt):
             return False
     return False

@@ -18,6 +18,8 @@ _MAGIC = frozenset({"__tracebackhide__", "__traceback_info__", "__traceback_hide
 _GIVEN = frozenset({"get_ipython", "__file__", "__path__", "__class__", "__module__", "__qualname__", "reveal_type"})
 _HELD = frozenset({"TemporaryDirectory", "NamedTemporaryFile", "TemporaryFile", "Lock", "patch", "start", "acquire",
                    "QApplication", "finalize", "ref", "open"})  # fmt: skip
+_VERSIONS = frozenset({"sys.version_info", "sys.hexversion", "platform.python_version", "six.PY2", "six.PY3"})
+_BUILTINS = frozenset({"builtins", "__builtins__", "__builtin__"})
 _FAILS_TO_IMPORT = frozenset({"ImportError", "ModuleNotFoundError", "Exception"})
 
 
@@ -158,7 +160,9 @@ def _guarded(code: Code, node: ast.AST, name: str) -> bool:
     for outer in code.around(node):
         match outer:
             case ast.If(test=test) | ast.IfExp(test=test):
-                if inner is not test and _asks_version(test, name):
+                if inner is not test and _asks_version(code, test):
+                    return True
+                if isinstance(outer, ast.If) and inner in outer.body and _asks_for_name(code, test, name):
                     return True
             case ast.Try(body=body) if inner in body:
                 if any("NameError" in _caught(one) for one in excepts(outer)):
@@ -169,28 +173,53 @@ def _guarded(code: Code, node: ast.AST, name: str) -> bool:
     return False
 
 
-def _asks_version(test: ast.expr, name: str) -> bool:
-    for part in ast.walk(test):
-        word = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
-        if word in {"version_info", "PY2", "PY3", "hexversion", "python_version", "version"}:
+def _asks_version(code: Code, test: ast.expr) -> bool:
+    asked = (part for part in ast.walk(test) if isinstance(part, ast.Name | ast.Attribute))
+    return any(code.qualified(part) in _VERSIONS for part in asked)
+
+
+def _asks_for_name(code: Code, test: ast.expr, name: str) -> bool:
+    """Whether a condition, or one of several that must hold, is that the module or the interpreter binds the name."""
+    match test:
+        case ast.BoolOp(op=ast.And(), values=values):
+            return any(_asks_for_name(code, value, name) for value in values)
+        case ast.Compare(left=ast.Constant(value=key), ops=[ast.In()], comparators=[held]):
+            return key == name and _holds_names(code, held)
+        case _:
+            return False
+
+
+def _holds_names(code: Code, held: ast.expr) -> bool:
+    match held:
+        case ast.Call(func=ast.Name(id="globals" | "dir"), args=[]):
             return True
-        if isinstance(part, ast.Constant) and part.value == name:
-            return True
-    return False
+        case ast.Call(func=ast.Name(id="dir" | "vars"), args=[module]) | ast.Attribute(value=module, attr="__dict__"):
+            return code.qualified(module) in _BUILTINS
+        case _:
+            return code.qualified(held) in _BUILTINS
 
 
 def _bound_by_text(code: Code, name: str) -> bool:
     for node in code.all(ast.Subscript, ast.Call):
         match node:
             case ast.Subscript(value=ast.Call(func=ast.Name(id="globals")), slice=ast.Constant(value=key)) if (
-                key == name
+                key == name and isinstance(node.ctx, ast.Store)
             ):
                 return True
-            case ast.Call(func=ast.Name(id="setattr"), args=[_, ast.Constant(value=key), _]) if key == name:
-                return True
+            case ast.Call(func=ast.Name(id="setattr"), args=[held, ast.Constant(value=key), _]) if key == name:
+                if _is_this_module(code, held) or code.qualified(held) in _BUILTINS:
+                    return True
             case _:
                 pass
     return False
+
+
+def _is_this_module(code: Code, node: ast.expr) -> bool:
+    match node:
+        case ast.Subscript(value=held, slice=ast.Name(id="__name__")):
+            return code.qualified(held) == "sys.modules"
+        case _:
+            return False
 
 
 _DEFINITIONS: tuple[type[ast.stmt], ...] = (*FUNCTIONS, ast.ClassDef)
@@ -213,8 +242,10 @@ def _mentioned(case: Case, name: str, made: ast.stmt | None) -> Answer:
         return refute("a decorator takes it: who registers it calls it", made)
     if name.startswith("__") and name.endswith("__"):
         return refute("the language calls it by this name", made)
-    if name in case.code.words_in_texts:
+    if any(text == name or text.endswith(f".{name}") for text in case.code.names_in_texts):
         return refute("a text in this file names it, as getattr, __all__ or a registry would", made)
+    if name in case.code.words_in_texts:
+        return unsure("a text in this file mentions it, which may be by chance", made)
     if case.words.counts.get(name, 0) > 1:
         return unsure("the name occurs elsewhere in the tree, of this or of something else", made)
     if any(case.words.counts.get(prefix, 0) for prefix in _prefixes(name)):
@@ -250,5 +281,6 @@ _PLAIN = frozenset(
 
 def _plain(decorator: ast.expr) -> bool:
     """Whether a decorator only changes what it is put on, and gives it to nobody."""
-    last = decorator.attr if isinstance(decorator, ast.Attribute) else getattr(decorator, "id", "")
+    named = decorator.func if isinstance(decorator, ast.Call) else decorator
+    last = named.attr if isinstance(named, ast.Attribute) else getattr(named, "id", "")
     return last in _PLAIN

@@ -162,6 +162,8 @@ def _names_something(text: str, name: str) -> str | None:
     if text.count(" ") >= 2 and (_SECRET.search(text) or text.rstrip().endswith((":", ".", "?", "!"))):
         return "it is a sentence for people"
     words = words_of(text.replace(" ", "_"))
+    if words_of(name) & _IS_PASSWORD and words and words <= _IS_PASSWORD | {"secret"}:
+        return None  # a lazy password, or the name of its field: that does not show
     longer = len(words_of(name)) > 1 or len(words) > 1
     if words and words <= _KINDS and (longer or text.lower() not in _IS_PASSWORD):
         return "it names a kind of secret or a field, and is none"

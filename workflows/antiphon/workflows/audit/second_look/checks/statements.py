@@ -14,8 +14,7 @@ _CLEANS_UP = frozenset(
         "cleanup", "stop", "cancel", "rmdir", "quit",
     }
 )  # fmt: skip
-_ENDS = frozenset({"__del__", "__exit__", "__aexit__", "close", "aclose", "cleanup", "shutdown", "terminate",
-                   "tearDown", "teardown"})  # fmt: skip
+_SIZED = (ast.Tuple, ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 _WIDE = frozenset({"Exception", "BaseException"})
 
 
@@ -30,9 +29,7 @@ def swallowed(case: Case) -> Answer:
             return refute("only the errors that it names are dropped, and they are narrow")
         if _missing_afterwards(case.code, tried):
             return confirm("after an error the name bound in the attempt is used, and is not there", node)
-        function = case.code.function(node)
-        cleans = all(_cleans_up(case.code, statement) for statement in tried.body)
-        if cleans or (function is not None and function.name in _ENDS and _catches_exception(node)):
+        if all(_cleans_up(case.code, statement) for statement in tried.body):
             return refute("the attempt only cleans up, where nobody could do anything about an error", node)
         if node.type is None or not _catches_exception(node):
             return confirm("it drops every error: interrupts and exits too", node)
@@ -138,7 +135,7 @@ def zipped(case: Case) -> Answer:
             return refute("there is only one")
         if _neighbours(node.args):
             return refute("neighbours of one sequence are paired: one side is shorter on purpose")
-        lengths = [_length(one) for one in node.args]
+        lengths = [_length(case.code, one) for one in node.args]
         if None not in lengths and len(set(lengths)) == 1:
             return refute("all sides are of one length by construction")
         counted = {length for length in lengths if length is not None and length.isdigit()}
@@ -156,21 +153,33 @@ def _neighbours(sides: list[ast.expr]) -> bool:
     return bool(rest) and len(sliced) == len(rest) and len(same) == len(rest) and all(same)
 
 
-def _length(side: ast.expr) -> str | None:
+def _length(code: Code, side: ast.expr) -> str | None:
     """Something that is equal for sides of one length: a number, or the sequence whose length it is."""
     match side:
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
             return None if any(isinstance(one, ast.Starred) for one in elements) else str(len(elements))
         case ast.Constant(value=str(text)):
             return str(len(text))
-        case ast.Name(id=name):
-            return f"len {name}"
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="keys" | "values" | "items"), args=[]):
-            return f"len {name}"
-        case ast.Call(func=ast.Name(id="range"), args=[ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name)])]):
-            return f"len {name}"
+        case ast.Name():
+            held = side
+        case ast.Call(func=ast.Attribute(value=ast.Name() as held, attr="keys" | "values" | "items"), args=[]):
+            pass
+        case ast.Call(func=ast.Name(id="range"), args=[ast.Call(func=ast.Name(id="len"), args=[ast.Name() as held])]):
+            pass
         case _:
             return None
+    return f"len {held.id}" if _is_sized(code, held) else None
+
+
+def _is_sized(code: Code, held: ast.Name) -> bool:
+    """Whether a name is only ever bound to what has a length: not to a call or an iterator, and not by a caller."""
+    scope = code.scope(held)
+    if held.id in scope.parameters or held.id in code.hidden(held) or code.bound_around(scope, held.id):
+        return False
+    bindings = scope.bindings.get(held.id) or code.module.bindings.get(held.id, [])
+    values = [binding.value for binding in bindings if binding.how == "is"]
+    known = all(binding.how in ("is", "grows") for binding in bindings)
+    return bool(values) and known and all(isinstance(value, _SIZED) for value in values)
 
 
 def no_use(case: Case) -> Answer:
