@@ -42,7 +42,7 @@ from antiphon.subagents.records import (
     malformed,
     references,
 )
-from antiphon.workflows.synthesis import AnyCluster, Conflict, Position, Synthesis, lineage_of, synthesize
+from antiphon.workflows.synthesis import AnyCluster, Cluster, Conflict, Position, Synthesis, lineage_of, synthesize
 
 Synthesize = Callable[[Iterable[Record]], Synthesis]
 Indices = tuple[int, ...]
@@ -305,8 +305,9 @@ def non_deletion(synthesized: Synthesize, indices: Indices, seed: int) -> None:
 
 
 def content(cluster: Any) -> tuple[object, ...]:
-    sites = getattr(cluster, "sites", None) or getattr(cluster, "values", None) or getattr(cluster, "versions", ())
-    return cluster.id, cluster.claims, str(sites)
+    if isinstance(cluster, Cluster):  # what the verdicts come to is theirs to say, of a cluster as of its sites
+        return cluster.id, cluster.claims, str([replace(site, status="unverified") for site in cluster.sites])
+    return cluster.id, cluster.claims, str(getattr(cluster, "values", None) or getattr(cluster, "versions", ()))
 
 
 def relabelling(synthesized: Synthesize, indices: Indices, seed: int) -> None:

@@ -71,6 +71,9 @@ def test_text_that_is_not_utf8(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("opening", ["x = " + "[" * 3000, "audit.fail_on" + ".a" * 3000 + " = 1"], ids=["list", "keys"])
 def test_what_is_nested_too_deeply(tmp_path: Path, opening: str) -> None:
+    """How deep Python may recurse is not ours to say: either it cannot be read, or what it says is refused."""
     (tmp_path / "antiphon.toml").write_text(opening + "]" * opening.count("["))
-    with pytest.raises(ConfigurationError, match="it is nested too deeply"):
+    with pytest.raises(
+        ConfigurationError, match=r"it is nested too deeply|there is no setting 'x'|audit\.fail_on must be"
+    ):
         configuration(tmp_path)
