@@ -8,6 +8,7 @@ import pytest
 
 from antiphon.subagents.process import Completed, run_command
 from antiphon.subagents.sandbox import BACKENDS, Confinement, ProcessLimits, Sandbox, Unconfined, probe
+from antiphon.subagents.sandbox.leash import TASKS_PER_PROCESS, leash
 from antiphon.subagents.sandbox.watch import Excess
 
 pytestmark = [
@@ -85,8 +86,37 @@ async def test_a_fork_bomb_goes_off_and_is_over(name: str) -> None:
         pytest.skip(tried.reason)
     if name == "landlock" and tried.reason:
         pytest.skip(f"all at one instant needs signal scopes: {tried.reason}")
-    ended = await run(tried.sandbox, "import os\nwhile True: os.fork()", ProcessLimits(processes=60))
+    bomb = """
+import os
+while True:
+    try: os.fork()
+    except OSError: pass  # at the kernel's bound; until somebody looks
+"""
+    ended = await run(tried.sandbox, bomb, ProcessLimits(processes=60))
     assert (ended.excess, ended.exit) == ("processes", -signal.SIGKILL)
+
+
+async def test_the_kernel_bounds_threads_and_processes_where_nobody_counts(sandbox: Sandbox) -> None:
+    """A bomb on a busy machine grows faster than the watch gets its turns. Threads it does not count at all."""
+    with leash(ProcessLimits()) as leashed:
+        if leashed is None and os.geteuid() == 0:
+            pytest.skip("uid 0 has no cgroup here that could bound tasks")
+    code = """
+import threading
+let = threading.Event()
+threads = [threading.Thread(target=let.wait) for _ in range(200)]
+started = 0
+try:
+    for thread in threads:
+        thread.start()
+        started += 1
+except RuntimeError: pass
+let.set()
+print(started)
+"""
+    held = await run(sandbox, code, ProcessLimits(processes=12))
+    assert 12 < int(held.stdout) < 12 * TASKS_PER_PROCESS
+    assert (await run(sandbox, code, ProcessLimits(processes=60))).stdout == b"200\n"
 
 
 async def test_it_goes_first_when_the_machine_runs_out_of_memory(sandbox: Sandbox) -> None:

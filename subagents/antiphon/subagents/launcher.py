@@ -151,7 +151,15 @@ def _go_first_when_memory_is_short() -> None:
         return  # the kernel then chooses by size alone
 
 
+def _join(leash: int | None) -> None:
+    """Count with the command from here on, and all that comes of it."""
+    if leash is not None:
+        os.write(leash, b"0")
+        os.close(leash)
+
+
 def _confine(orders: Any) -> None:
+    _join(orders.get("leash"))
     os.nice(_NICENESS)
     _go_first_when_memory_is_short()
     _limit(orders["limits"])
@@ -301,8 +309,9 @@ def main(argv: list[str]) -> None:
         orders: dict[str, Any] = marshal.load(file)
     report, program = orders["report"], argv[2:]
     try:
-        for descriptor in (report, orders["alive"]):
-            os.set_inheritable(descriptor, False)
+        for descriptor in (report, orders["alive"], orders.get("leash")):
+            if descriptor is not None:
+                os.set_inheritable(descriptor, False)
         _leave_if_unwanted(orders["alive"])
         if orders.get("supervise"):
             _supervise(orders, program)

@@ -7,6 +7,7 @@ import selectors
 import subprocess
 import time
 from contextlib import suppress
+from itertools import islice
 from typing import Literal
 
 from antiphon.subagents.sandbox.watch import Excess, Watch, descendants
@@ -149,7 +150,7 @@ def _first_child(pid: int) -> int | None:
 
     Asked while the launcher speaks, so that child is there: of bwrap it is the first process of the new namespace.
     """
-    for child in descendants(pid)[:1]:
+    for child in islice(descendants(pid), 1):
         with suppress(OSError):
             return os.pidfd_open(child)
     return None

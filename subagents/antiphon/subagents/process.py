@@ -24,6 +24,7 @@ from antiphon.subagents.sandbox.bare import Unconfined
 from antiphon.subagents.sandbox.confinement import Confinement, ProcessLimits
 from antiphon.subagents.sandbox.contract import Job, Launch, Refused, Sandbox
 from antiphon.subagents.sandbox.ending import end
+from antiphon.subagents.sandbox.leash import leash
 from antiphon.subagents.sandbox.scratch import private_folder
 from antiphon.subagents.sandbox.watch import Excess, Watch
 
@@ -187,10 +188,17 @@ def _run_in(command: _Command, private: str, stop: int, started: float) -> Compl
     program = command.sandbox.find(command.argv[0], command.search)
     if program is None:
         return _unavailable(command, "it was not found, or is not executable")
+    with leash(command.confinement.limits) as leashed:
+        return _run_leashed(command, program, private, leashed, stop, started)
+
+
+def _run_leashed(
+    command: _Command, program: str, private: str, leashed: int | None, stop: int, started: float
+) -> Completed | Unavailable:
     with ExitStack() as ours:
         report, reporter = _pipe(ours)
         alive, keeper = _pipe(ours)
-        job = _job(command, program, private, reporter, alive)
+        job = _job(command, program, private, reporter, alive, leashed)
         with command.sandbox.prepare(job) as launch:
             child = _spawn(launch)
         os.close(reporter)
@@ -218,7 +226,7 @@ def _pipe(closing: ExitStack) -> tuple[int, int]:
     return both
 
 
-def _job(command: _Command, program: str, private: str, report: int, alive: int) -> Job:
+def _job(command: _Command, program: str, private: str, report: int, alive: int, leashed: int | None) -> Job:
     return Job(
         program=os.path.abspath(program) if os.sep in program else program,
         arguments=command.argv[1:],
@@ -228,6 +236,7 @@ def _job(command: _Command, program: str, private: str, report: int, alive: int)
         confinement=command.confinement,
         report=report,
         alive=alive,
+        leash=leashed,
     )
 
 

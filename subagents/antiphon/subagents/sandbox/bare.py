@@ -12,6 +12,7 @@ from typing import Final
 
 from antiphon.subagents.sandbox import orders
 from antiphon.subagents.sandbox.contract import Job, Launch, Refused
+from antiphon.subagents.sandbox.leash import task_limit
 
 BANNER: Final = (
     "no sandbox is usable here: analysers that only parse run unconfined, and nothing that executes code of the tree"
@@ -55,14 +56,15 @@ class Unconfined:
         if sys.platform != "linux" or not sys.executable:
             yield Launch(argv=(job.program, *job.arguments), env=job.env, cwd=job.cwd, reports=False)
             return
-        limits = job.confinement.limits.resources()
+        limits = job.confinement.limits.resources() | task_limit(job.confinement.limits)
         given: orders.Orders = {
             "report": job.report,
             "alive": job.alive,
             "parent": os.getpid(),
             "limits": limits,
+            "leash": job.leash,
             "privileges": True,
         }
         with orders.written(given) as descriptor:
             argv = orders.command(descriptor, job.program, job.arguments)
-            yield Launch(argv=argv, env=job.env, cwd=job.cwd, inherit=(descriptor, job.report, job.alive))
+            yield Launch(argv=argv, env=job.env, cwd=job.cwd, inherit=(descriptor, *job.inherited))

@@ -13,6 +13,7 @@ from antiphon.subagents.sandbox import kernel, orders
 from antiphon.subagents.sandbox.confinement import MIB
 from antiphon.subagents.sandbox.contract import Job, Launch, Refused
 from antiphon.subagents.sandbox.exposure import Exposure, exposure, is_below, outermost
+from antiphon.subagents.sandbox.leash import task_limit
 from antiphon.subagents.sandbox.seccomp import Filter, this_machine
 
 # bwrap reads the table of mounts again after each one, so a thousand take a second; 64 take 11 ms, 16 take 2.
@@ -61,7 +62,8 @@ class Bubblewrap:
             "report": job.report,
             "alive": job.alive,
             "parent": 0,  # not in the namespace; bwrap dies with antiphon, and this with bwrap
-            "limits": job.confinement.limits.resources(),
+            "limits": job.confinement.limits.resources() | task_limit(job.confinement.limits),
+            "leash": job.leash,
             "landlock": _narrow(seen, job) if narrowed else None,
         }
         program = Filter(network=job.confinement.network, metadata=True).assemble(machine)
@@ -75,7 +77,7 @@ class Bubblewrap:
                 argv=(self.program, "--args", str(listed), "--", *orders.command(told, job.program, job.arguments)),
                 env={},
                 cwd="/",
-                inherit=(told, filtered, listed, job.report, job.alive),
+                inherit=(told, filtered, listed, *job.inherited),
                 namespaced=True,
                 shell_status=True,
             )

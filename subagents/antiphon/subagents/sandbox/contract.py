@@ -31,6 +31,7 @@ class Job:
         confinement: what it may reach and use.
         report: the descriptor on which the launcher says that the program runs, or why not.
         alive: a descriptor that reads end of file once nobody wants the command any more.
+        leash: a descriptor through which a process puts itself under the bound on tasks; None for no such bound.
     """
 
     program: str
@@ -41,6 +42,12 @@ class Job:
     confinement: Confinement
     report: int
     alive: int
+    leash: int | None = None
+
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        """The descriptors that the launcher is told of."""
+        return (self.report, self.alive, *(() if self.leash is None else (self.leash,)))
 
 
 def _never(status: int, said: bytes) -> bool:

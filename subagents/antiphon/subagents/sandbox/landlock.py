@@ -18,6 +18,7 @@ from antiphon.subagents.sandbox import kernel, orders
 from antiphon.subagents.sandbox.confinement import Confinement
 from antiphon.subagents.sandbox.contract import Job, Launch, Refused
 from antiphon.subagents.sandbox.exposure import exposure
+from antiphon.subagents.sandbox.leash import task_limit
 from antiphon.subagents.sandbox.seccomp import Filter, this_machine
 
 _READ: Final = kernel.READ_FILE | kernel.READ_DIR
@@ -69,14 +70,15 @@ class Landlock:
             "report": job.report,
             "alive": job.alive,
             "parent": os.getpid(),
-            "limits": job.confinement.limits.resources(),
+            "limits": job.confinement.limits.resources() | task_limit(job.confinement.limits),
+            "leash": job.leash,
             "landlock": self.ruleset(job),
             "seccomp": allowed.assemble(machine),
             "supervise": True,
         }
         with orders.written(given) as descriptor:
             argv = orders.command(descriptor, job.program, job.arguments)
-            inherit = (descriptor, job.report, job.alive)
+            inherit = (descriptor, *job.inherited)
             yield Launch(argv=argv, env=job.env, cwd=job.cwd, inherit=inherit, supervised=True)
 
     def ruleset(self, job: Job) -> orders.Ruleset:

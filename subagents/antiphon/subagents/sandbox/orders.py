@@ -19,7 +19,7 @@ class Orders(TypedDict):
     Keys:
         report, alive: see `Job`.
         parent: whose child the launcher must still be, and with whom it dies; 0 where it is nobody's it knows.
-        limits: by RLIMIT name.
+        limits: by RLIMIT name. leash: a descriptor to write `0` to, None for none.
         landlock: the ruleset, None for none.
         seccomp: the filter, None for none.
         privileges: keep those there are. supervise: stay as the parent of the program, and end all its descendants.
@@ -30,6 +30,7 @@ class Orders(TypedDict):
     alive: int
     parent: int
     limits: dict[str, int]
+    leash: NotRequired[int | None]
     landlock: NotRequired[Ruleset | None]
     seccomp: NotRequired[bytes | None]
     privileges: NotRequired[bool]

@@ -1,8 +1,8 @@
 """Looks after a command from outside while it runs: how many processes it is, what they hold, what it left on disk.
 
 The kernel has no limit for the sum of a command's processes that an ordinary user can set: RLIMIT_NPROC counts all of
-the user's processes and does nothing for uid 0, and cgroups are seldom delegated. So this counts, ten times a second.
-What it counts is ended at once, whole; between two looks a command can go over.
+the user's tasks and does nothing for uid 0, and cgroups are seldom delegated. So this counts, ten times a second. What
+it counts is ended at once, whole; between two looks a command can go over, as far as its leash lets it (`leash.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import errno
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -49,9 +51,11 @@ class Watch:
         return self.excess
 
     def _over(self) -> Excess | None:
-        processes = [self._pid, *descendants(self._pid)]  # a sandbox's own one or two are among them
-        if self._limits.processes is not None and len(processes) > self._limits.processes:
-            return "processes"
+        most = self._limits.processes
+        below = descendants(self._pid)  # a sandbox's own one or two are among them
+        processes = [self._pid, *(below if most is None else islice(below, most))]
+        if most is not None and len(processes) > most:
+            return "processes"  # not counted to the end: those who multiply would never let this end
         memory = self._limits.memory_bytes
         if memory is not None and sum(map(_resident, processes)) > memory and sum(map(_share, processes)) > memory:
             return "memory"
@@ -61,12 +65,13 @@ class Watch:
         return None
 
 
-def descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> Iterator[int]:
     """All processes below one, which is not among them; none where the system does not tell (it is no Linux)."""
-    found = [pid]
-    for one in found:
-        found += _children(one)
-    return found[1:]
+    waiting = deque([pid])
+    while waiting:
+        for child in _children(waiting.popleft()):
+            waiting.append(child)
+            yield child
 
 
 def _children(pid: int) -> Iterator[int]:
