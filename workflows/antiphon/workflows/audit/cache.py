@@ -20,6 +20,8 @@ from typing import Any, Protocol, cast
 import anyio.to_thread
 
 from antiphon.engine import Amount, Call, CallContext
+from antiphon.subagents.agents import SeesInputs
+from antiphon.subagents.function import Role
 from antiphon.subagents.records import Coverage, Malformed, Record, canonical, from_json
 from antiphon.tracing import Json, Redactor
 from antiphon.workflows.audit.files import digest_of
@@ -29,19 +31,8 @@ _CODE = ("antiphon.workflows.audit", "antiphon.subagents")
 """What turns the output of programs into records: another version of it is another answer."""
 
 
-class Seeing(Protocol):
+class Seeing(Role, SeesInputs, Protocol):
     """A role that says before it starts all that it will read."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def floor(self) -> Amount: ...
-    @property
-    def output(self) -> object: ...
-    @property
-    def version(self) -> str: ...
-    def sees(self, call: Call) -> Mapping[str, Json]: ...
-    async def __call__(self, task: str, ctx: CallContext) -> Any: ...
 
 
 @dataclass(slots=True)

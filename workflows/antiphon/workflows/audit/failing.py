@@ -20,13 +20,11 @@ class Failing:
 
     Attributes:
         threshold: the least severity that counts. clusters: the findings that do, worst first.
-        since: what it was compared with, "" for nothing; then only what is new or updated counts.
-        comparison: with that, or None.
+        comparison: with an earlier audit, or None; then only what is new or updated counts.
     """
 
     threshold: Severity
     clusters: tuple[Cluster, ...]
-    since: str = ""
     comparison: Comparison | None = None
 
     def __bool__(self) -> bool:
@@ -35,7 +33,8 @@ class Failing:
 
     def sentence(self) -> str:
         """What made it fail, or that nothing did; for one line of a terminal."""
-        kind = f"new or updated findings since {visible(self.since, 80)}" if self.since else "findings"
+        since = f"since {visible(self.comparison.source, 80)}" if self.comparison else ""
+        kind = f"new or updated findings {since}" if since else "findings"
         if not self.clusters:
             return f"--fail-on {self.threshold}: no {kind} of that severity or above"
         counts = Counter(cluster.severity for cluster in self.clusters)
@@ -60,7 +59,7 @@ def failing(found: Synthesis, threshold: Severity, comparison: Comparison | None
         and (comparison is None or comparison.state(cluster.claims) in _COUNTING)
     ]
     worst_first = sorted(clusters, key=lambda cluster: -RANK[cluster.severity])
-    return Failing(threshold, tuple(worst_first), comparison.source if comparison else "", comparison)
+    return Failing(threshold, tuple(worst_first), comparison)
 
 
 def open_clusters(found: Synthesis) -> list[Cluster]:

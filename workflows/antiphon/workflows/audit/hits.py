@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from antiphon.subagents.records import Confidence, Severity
+from antiphon.workflows.audit.sources import Source
 
 Columns = Literal["characters", "utf8", "utf16"]
 """How a tool counts columns: characters from 1, bytes of the UTF-8 line from 0, or UTF-16 units from 1."""
@@ -39,6 +40,13 @@ class Hit:
     url: str | None = None
     fingerprint: str = ""
     silenced: str | None = None
+
+
+def column_of(source: Source | None, hit: Hit, line: int | None, column: int | None) -> int | None:
+    """A column of a hit, from 1 in characters; None where its line would have to be read and cannot be."""
+    if hit.columns == "characters" or column is None:
+        return column
+    return source.column(line, column, hit.columns) if source and line else None
 
 
 @dataclass(frozen=True, slots=True)

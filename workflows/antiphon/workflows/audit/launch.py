@@ -136,6 +136,8 @@ class Audit:
         files = {"inputs.json": self._inputs()}
         if result.outcome is not None and result.kind in ("completed", "degraded"):
             files |= self._reports(place, result, result.outcome.value)
+        if self.reuse:
+            self.reuse.store.prune()
         return {name: _write(place.directory / name, text) for name, text in files.items()}
 
     def _inputs(self) -> str:
@@ -154,8 +156,6 @@ class Audit:
             log = with_states(now, comparison)
             files |= self.before.files()
         self.told.comparison = comparison
-        if self.reuse:
-            self.reuse.store.prune()
         return files | {
             "report.md": markdown(found, about, comparison, lines),
             "report.html": html(found, about, comparison, lines),

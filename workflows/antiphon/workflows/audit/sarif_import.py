@@ -31,6 +31,7 @@ from antiphon.subagents.records import (
 )
 from antiphon.tracing import Json
 from antiphon.workflows.audit.files import NotRegular, open_regular
+from antiphon.workflows.audit.hits import column_of
 from antiphon.workflows.audit.sarif.document import MOST_BYTES, NotSarif, SarifRun, read_document, troubles
 from antiphon.workflows.audit.sarif.result import SarifResult, Suppression, results_of
 from antiphon.workflows.audit.sarif.values import text_at
@@ -244,9 +245,9 @@ class _Run:
             actor=_actor(self._run, known.lineage),
             evidence=(evidence,) if evidence else (),
             line=line,
-            column=_column(source, result, line, hit.column),
+            column=column_of(source, hit, line, hit.column),
             end_line=hit.end_line,
-            end_column=_column(source, result, hit.end_line, hit.end_column),
+            end_column=column_of(source, hit, hit.end_line, hit.end_column),
             cwe=hit.cwe or known.cwe,
             url=hit.url,
             fingerprint=hit.fingerprint,
@@ -273,12 +274,6 @@ def _actor(run: SarifRun, lineage: str) -> Actor:
 
 def _symbol(source: Source | None, line: int | None) -> str:
     return source.symbol(line) if source and line else ""
-
-
-def _column(source: Source | None, result: SarifResult, line: int | None, column: int | None) -> int | None:
-    if column is None or result.hit.columns == "characters":
-        return column
-    return source.column(line, column, "utf16") if source and line else None
 
 
 def _verdicts(finding: Finding, suppressions: Sequence[Suppression]) -> Iterable[Verdict]:

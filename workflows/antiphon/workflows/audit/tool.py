@@ -12,7 +12,7 @@ from antiphon.subagents.process import Completed
 from antiphon.subagents.program import Invocation, UnreadableOutput
 from antiphon.subagents.records import Actor, Coverage, CoverageState, Finding, FindingKey, Record, capped, with_author
 from antiphon.workflows.audit.files import digest_of
-from antiphon.workflows.audit.hits import Hit, Job, Reading
+from antiphon.workflows.audit.hits import Hit, Job, Reading, column_of
 from antiphon.workflows.audit.presence import DATA, RUNNERS, filled
 from antiphon.workflows.audit.sources import Source, Sources
 from antiphon.workflows.audit.table import Entry, rule_of
@@ -207,16 +207,10 @@ class Tool:
             confidence=hit.confidence,
             evidence=(evidence,) if evidence else (),
             line=line,
-            column=_column(source, hit, line, hit.column),
+            column=column_of(source, hit, line, hit.column),
             end_line=hit.end_line,
-            end_column=_column(source, hit, hit.end_line, hit.end_column),
+            end_column=column_of(source, hit, hit.end_line, hit.end_column),
             cwe=hit.cwe or known.cwe,
             url=hit.url,
             fingerprint=hit.fingerprint,
         )
-
-
-def _column(source: Source | None, hit: Hit, line: int | None, column: int | None) -> int | None:
-    if hit.columns == "characters" or column is None:
-        return column
-    return source.column(line, column, hit.columns) if source and line else None

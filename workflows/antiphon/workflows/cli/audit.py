@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -67,10 +68,10 @@ def command(path: str, **given: Unpack[Given]) -> int:
     form = _form(given)
     _tell(held, given["since"])
     end = AuditEnd(form)
-    auditing = _Auditing(held, asked_of(path, given, held), end)
+    perform = partial(_perform, held, asked_of(path, given, held), end)
     presentation = Presentation(backend=held.backend, json=form == "json", plain=given["plain"])
     options = Options(settings=settings_of(held))
-    code = perform_and_report(auditing.perform, options, presentation, report=end.report, judge=end.judged)
+    code = perform_and_report(perform, options, presentation, report=end.report, judge=end.judged)
     end.say_verdict()
     return code
 
@@ -130,21 +131,15 @@ def _lenses(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class _Auditing:
-    """One audit, from what was asked to where its end is told."""
+async def _perform(held: Configuration, asked: Asked, end: AuditEnd, options: Options) -> Ended:
+    """Prepare the audit, and run it."""
+    from antiphon.workflows.audit.binding import bind
+    from antiphon.workflows.places import new_run, runs_home
+    from antiphon.workflows.running import start
 
-    def __init__(self, held: Configuration, asked: Asked, end: AuditEnd) -> None:
-        self._held, self._asked, self._end = held, asked, end
-
-    async def perform(self, options: Options) -> Ended:
-        """Prepare, and run."""
-        from antiphon.workflows.audit.binding import bind
-        from antiphon.workflows.places import new_run, runs_home
-        from antiphon.workflows.running import start
-
-        home = runs_home(self._held.runs_dir)
-        # Ctrl-C watches last, and alone: the view belongs to the run itself.
-        audit = await bind(self._asked, home=home, settings=options.settings, watching=options.watching[-1:])
-        place = new_run(home)
-        self._end.bound(audit.begins(place.run_id))
-        return await start(place, audit.loaded, audit.asked.arguments(), replace(options, conclude=audit.conclude))
+    home = runs_home(held.runs_dir)
+    # Ctrl-C watches last, and alone: the view belongs to the run itself.
+    audit = await bind(asked, home=home, settings=options.settings, watching=options.watching[-1:])
+    place = new_run(home)
+    end.bound(audit.begins(place.run_id))
+    return await start(place, audit.loaded, audit.asked.arguments(), replace(options, conclude=audit.conclude))

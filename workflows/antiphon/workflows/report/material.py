@@ -65,16 +65,10 @@ class Material:
         """Clusters by their id."""
         return {cluster.id: cluster for cluster in self.synthesis.clusters}
 
-    @cached_property
-    def _verdicts(self) -> dict[str, list[tuple[str, Verdict]]]:
-        found: defaultdict[str, list[tuple[str, Verdict]]] = defaultdict(list)
-        for id, verdict in self.synthesis.verdicts.items():
-            found[verdict.of].append((id, verdict))
-        return dict(found)
-
     def verdicts_on(self, ids: Iterable[str]) -> list[tuple[str, Verdict]]:
         """All verdicts on some records, with their ids, in one order that depends on no id where it need not."""
-        found = (item for id in ids for item in self._verdicts.get(id, ()))
+        view = self.synthesis
+        found = [(verdict, view.verdicts[verdict]) for id in ids for verdict in view.judged.get(id, ())]
         return sorted(found, key=_in_words)
 
     def checks_of(self, cluster: Cluster) -> list[Verdict]:

@@ -40,9 +40,11 @@ def _disagreements(material: Material) -> Iterator[Item]:
 
 
 def _found(material: Material) -> Line:
-    counts = Counter(cluster.severity for cluster in material.open)
+    """What stands, as the command line counts it; what a check refutes is said beside it."""
+    counts = Counter(cluster.severity for cluster in material.standing)
     severities = ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
-    return (Strong(many(len(material.open), "finding")), f": {severities}" if severities else "")
+    refuted = f"; {len(material.refuted)} more that a check refutes" if material.refuted else ""
+    return (Strong(many(len(material.standing), "finding")), f": {severities}" if severities else "", refuted)
 
 
 def _sure(material: Material) -> Iterator[Item]:
@@ -63,9 +65,13 @@ def _looked(coverage: CoverageView) -> Line:
 def _others(material: Material) -> Iterator[Item]:
     synthesis = material.synthesis
     numbers = [
-        many(len(found), name)
-        for found, name in ((synthesis.facts, "fact"), (synthesis.patches, "patch"), (synthesis.passages, "passage"))
+        many(len(found), *name)
+        for found, name in (
+            (synthesis.facts, ("fact",)),
+            (synthesis.patches, ("patch", "patches")),
+            (synthesis.passages, ("passage",)),
+        )
         if found
     ]
     if numbers:
-        yield Item((f"besides: {', '.join(numbers).replace('patchs', 'patches')}",))
+        yield Item((f"besides: {', '.join(numbers)}",))
