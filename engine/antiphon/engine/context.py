@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from antiphon.engine.amount import NOTHING, ONE_AGENT, Amount
-from antiphon.engine.call import AttemptSort, Call, Record
+from antiphon.engine.amount import NOTHING, ONE_AGENT, Amount, Dimension
+from antiphon.engine.call import AttemptSort, Record
 from antiphon.engine.errors import RETRYABLE, InfrastructureError
 from antiphon.engine.output import strict_json
 from antiphon.engine.retry import RetryPolicy
@@ -21,9 +21,9 @@ from antiphon.tracing.log import Json
 if TYPE_CHECKING:
     from antiphon.engine.account import Overdraft
     from antiphon.engine.admission import Admission, Permit
-    from antiphon.engine.branch import Branch
     from antiphon.engine.budget import Budget
     from antiphon.engine.carve import Carve, Hold
+    from antiphon.engine.place import Place
     from antiphon.engine.run import Run
 
 T = TypeVar("T")
@@ -65,6 +65,8 @@ class CallContext:
         about, covers: as in the call.
         records: where claims, evidence and coverage go.
         missing: what a completion criterion said was still missing, or None on the first round.
+        call: what the script asked for. output: the declared type of the value.
+        turns: what `turn` recorded in an earlier attempt of the run for this very call, which a stop then cut off.
     """
 
     __slots__ = (
@@ -78,21 +80,24 @@ class CallContext:
         "_spent",
         "_waiting_since",
         "about",
+        "call",
         "carve",
         "covers",
         "missing",
+        "output",
         "own",
         "path",
         "records",
         "span",
         "stood_back",
+        "turns",
         "waited_seconds",
     )
 
-    def __init__(
-        self, branch: Branch, path: str, call: Call, frames: tuple[Json, ...], carve: Carve, span: str
-    ) -> None:
+    def __init__(self, place: Place, carve: Carve, span: str, turns: tuple[Json, ...] = ()) -> None:
+        branch, call = place.branch, place.call
         self._branch, self.carve = branch, carve
+        self.call, self.output, self.turns = call, place.prepared.output, turns
         self._sort = call.sort
         self._attempts = 0
         self._asked = 0
@@ -100,8 +105,8 @@ class CallContext:
         self._began = 0.0
         self._waiting_since: float | None = None
         self.own = NOTHING
-        self.path, self.span = path, span
-        self._frames, self._lent = frames, False
+        self.path, self.span = place.path, span
+        self._frames, self._lent = place.frames, False
         self.about, self.covers = call.about, call.covers
         self.records = RecordSink()
         self.missing: str | None = None
@@ -253,6 +258,30 @@ class CallContext:
             await anyio.sleep_forever()
         finally:
             run.take_off(self._sort)
+
+    def remaining(self, dimension: Dimension) -> int | None:
+        """How much an attempt could reserve now: what is free for everybody, and what is left of the floor.
+
+        Returns:
+            A raw count (nano-usd, nanoseconds, tokens, calls); None where nothing limits it.
+        """
+        free = self.carve.account.remaining(dimension)
+        return None if free is None else max(0, free) + self.carve.remaining.count(dimension)
+
+    async def keep(self, value: Json) -> str:
+        """Write an immutable value into the run's log, once for the whole run: its digest, by which it is found again.
+
+        For what many calls see alike, such as a role's instructions.
+        """
+        return await self._branch.run.received.keep(value)
+
+    async def turn(self, value: Json) -> Json:
+        """Record one turn of this call's work, durable on return: the value as the log holds it, without secrets.
+
+        A call that a stop cuts off finds its turns in `turns` when it is performed again, so that it goes on from the
+        last of them. Whoever uses turns goes on with the value that this gives, as a resumed call will.
+        """
+        return await self._branch.run.received.turn(self.path, value)
 
     def overdrawn(self, overdrafts: Iterable[Overdraft]) -> None:
         """Record what this call cost beyond a limit."""

@@ -55,6 +55,9 @@ class Journal:
     _by_hash: dict[str, deque[Durable]] = field(default_factory=lambda: defaultdict(deque))
     _by_seq: dict[int, Durable] = field(default_factory=dict[int, Durable])
     _history: History = field(default_factory=History)
+    _turns: dict[tuple[str, str], list[dict[str, Any]]] = field(
+        default_factory=lambda: defaultdict(list[dict[str, Any]])
+    )
     _costs: dict[str, Amount] = field(default_factory=dict[str, Amount])
     _open_costs: dict[str, Amount] = field(default_factory=dict[str, Amount])
 
@@ -78,6 +81,15 @@ class Journal:
                 del cut[found.path]
                 return True
         return False
+
+    def take_turns(self, path: str, hash: str) -> tuple[list[dict[str, Any]], str]:
+        """The turns of a call that was cut off, and the path they were recorded at; a second call gives nothing.
+
+        Those of this place, else of a call of the same content elsewhere, as an edited script may have moved it.
+        """
+        elsewhere = (key for key, turns in self._turns.items() if key[1] == hash and turns)
+        key = (path, hash) if self._turns.get((path, hash)) else next(elsewhere, (path, hash))
+        return self._turns.pop(key, []), key[0]
 
     def left_below(self, path: str, decision: str, children: frozenset[str] | None) -> Left:
         """What the attempt that made a decision at `path`, or a later one, left below it, cancelled calls included.
@@ -107,6 +119,7 @@ class Journal:
             "branch.started": self._branch_started,
             "branch.ended": self._branch_ended,
             "call.started": self._call_started,
+            "turn": self._turn,
             "call.ended": self._call_ended,
             "call.reused": self._call_reused,
             "attempt.started": self._attempt_started,
@@ -157,11 +170,22 @@ class Journal:
     def _call_started(self, event: Event) -> None:
         data = event.data
         self.in_flight[event.path] = InFlight(event.path, str(data["hash"]), str(data["name"]), str(data["call"]))
+        if "turns_from" in data:
+            self._turns[event.path, str(data["hash"])] = self._turns.pop(
+                (str(data["turns_from"]), str(data["hash"])), []
+            )
         if data["call"] == "agent":
             self._charge(event.path, ONE_AGENT)
 
+    def _turn(self, event: Event) -> None:
+        flying = self.in_flight.get(event.path)
+        if flying is not None:
+            self._turns[event.path, flying.hash].append(event.data)
+
     def _call_ended(self, event: Event) -> None:
         flying = self.in_flight.pop(event.path, None)
+        if not _goes_on(event.data):
+            self._turns.pop((event.path, str(event.data["hash"])), None)
         own = event.data.get("own")
         if own:
             self._charge(event.path, _amount(own))
@@ -235,6 +259,11 @@ def read_journal(events: Iterable[Event]) -> Journal:
             reader(event)
     journal.charge_open_attempts()
     return journal
+
+
+def _goes_on(ended: Mapping[str, Any]) -> bool:
+    """Whether a call that ended so, and is performed again, goes on from its last turn: those were sound."""
+    return ended["kind"] in ("cancelled", "over_budget", "timed_out") or bool(ended.get("infrastructure"))
 
 
 def _amount(given: Json) -> Amount:

@@ -34,6 +34,7 @@ from antiphon.engine.outcome import (
 )
 from antiphon.engine.output import SchemaMismatch, is_scalar
 from antiphon.engine.place import Place, place_of
+from antiphon.engine.received import turns_of
 from antiphon.engine.replay import recorded, reuse
 from antiphon.engine.settings import LARGE_BYTES
 from antiphon.engine.slices import within_agent_seconds
@@ -74,11 +75,12 @@ async def settle_call(branch: Branch, call: Call) -> Outcome[Any]:
 
 async def _first_time(place: Place) -> Outcome[Any]:
     branch, run = place.branch, place.branch.run
-    branch.charge_history(run.journal.take_cost(place.path))
+    before = run.journal.take_cost(place.path)
     if not await _may_repeat(place):
+        branch.charge_history(before)
         return await _record(place, None, Denied(path=place.path, reason="not approved to be repeated"))
     try:
-        carve = await _admit(place)
+        carve = await _admit(place, before)
     except BudgetRefused as error:
         return await _refused(place, error.refusal)
     if run.mode != "running":  # a pause came while this waited for the budget
@@ -97,9 +99,12 @@ async def _may_repeat(place: Place) -> bool:
     return await place.branch.run.answer(place.path, question)
 
 
-async def _admit(place: Place) -> Carve:
+async def _admit(place: Place, before: Amount) -> Carve:
+    """Carve out its floor. `before` is what it spent when it was cut off: its own limits hold for all of it."""
     branch, call, run = place.branch, place.call, place.branch.run
     account = run.budget.open(branch.account, place.path, call.limits) if call.limits else branch.account
+    if before:
+        account.claim(before)
     phase = branch.phase
     fallback = phase.reserve if phase is not None and phase.branch is branch else None
     floor = place.prepared.floor
@@ -131,13 +136,16 @@ def _over_budget(place: Place, refusal: Refusal) -> OverBudget[Any]:
 async def _admitted(place: Place, carve: Carve) -> Outcome[Any]:
     branch, run = place.branch, place.branch.run
     span = run.span(place.path)
-    context = CallContext(branch, place.path, place.call, place.frames, carve, span)
+    turns, turns_from = run.journal.take_turns(place.path, place.hash)
+    context = CallContext(place, carve, span, turns_of(turns, run.blobs))
     outcome: Outcome[Any] | None = None
     recorded: Outcome[Any] | None = None
     run.take_off(place.call.sort)
     try:
         fields = place.label() | await run.received.fields(place.call.task, place.frames)
         floor = place.prepared.floor.to_json()
+        if turns_from != place.path:
+            fields["turns_from"] = turns_from
         fields.update({"floor": floor} if floor else {}, **run.span_fields(span, branch.parent_span()))
         await run.log.append("call.started", place.path, fields)
         run.reuse.performed += 1

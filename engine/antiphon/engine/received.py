@@ -15,6 +15,9 @@ from antiphon.engine.settings import LARGE_BYTES, Blobs
 from antiphon.tracing.errors import AntiphonError
 from antiphon.tracing.log import Event, Json, Log
 
+TURN = "turn"
+"""The event that holds one turn of a call: its ``value``, or ``"blob"`` for its hash where it is large."""
+
 FRAME = "frame"
 """The event that holds one frame: ``{"frame": digest, "value": …}``, or ``"blob"`` for its hash where it is large."""
 
@@ -40,10 +43,11 @@ class Received:
         else:
             given = {"task": task}
         if frames:
-            given["frames"] = [await self._frame(frame) for frame in frames]
+            given["frames"] = [await self.keep(frame) for frame in frames]
         return given
 
-    async def _frame(self, frame: Json) -> str:
+    async def keep(self, frame: Json) -> str:
+        """Write one immutable value down, once however often it is kept: its digest."""
         text = self.log.redact(json.dumps(frame, sort_keys=True, ensure_ascii=False))
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         if digest in self.known:
@@ -57,6 +61,14 @@ class Received:
             self.known.add(digest)
             self.log.enqueue(FRAME, "", fields)
         return digest
+
+    async def turn(self, path: str, value: Json) -> Json:
+        """Write down one turn of the call at a path, durable on return; the value as the log holds it."""
+        text = self.log.redact(json.dumps(value, ensure_ascii=False))
+        kept = cast("Json", json.loads(text))
+        large = self.blobs is not None and len(text) > LARGE_BYTES
+        await self.log.append(TURN, path, {"blob": await self._put(text)} if large else {"value": kept})
+        return kept
 
     async def _put(self, text: str) -> str:
         assert self.blobs is not None
@@ -77,6 +89,17 @@ class Given:
 def frames_in(events: Iterable[Event]) -> dict[str, Mapping[str, Any]]:
     """By digest: the event fields of every frame in a log."""
     return {str(event.data.get("frame")): event.data for event in events if event.kind == FRAME}
+
+
+def turns_of(recorded: Iterable[Mapping[str, Any]], blobs: Blobs | None) -> tuple[Json, ...]:
+    """The turns in the fields of `turn` events, up to the first that the run's blobs do not hold any more."""
+    turns: list[Json] = []
+    for fields in recorded:
+        turn = _opened(fields, blobs)
+        if turn is None:
+            break
+        turns.append(turn)
+    return tuple(turns)
 
 
 def given_to(started: Mapping[str, Any], frames: Mapping[str, Mapping[str, Any]], blobs: Blobs | None) -> Given:
