@@ -411,3 +411,18 @@ async def test_a_closed_carve_reserves_nothing() -> None:
     budget.close(carve)
     with pytest.raises(BudgetMisuse):
         await carve.reserve(ONE)
+
+
+@pytest.mark.anyio
+async def test_told_to_wind_down_only_what_somebody_limits_has_to_be_in_the_floor() -> None:
+    budget = Budget(Limits.parse({"usd": "1"}))
+    agent = await budget.admit(budget.root, Amount(usd="0.4", model_calls=1, output_tokens=100))
+    agent.winding_down = True
+    for _ in range(2):
+        hold = await agent.reserve(Amount(usd="0.2", model_calls=1, output_tokens=5_000))
+        budget.settle(hold, hold.worst)
+    with pytest.raises(WindDown) as told:
+        await agent.reserve(Amount(usd="0.2", model_calls=1))
+    assert told.value.refusal.dimension == "usd"
+    budget.close(agent)
+    assert budget.root.reserved == Amount()

@@ -20,6 +20,7 @@ EXPORTED = [
     "CallFailed",
     "Cancelled",
     "Census",
+    "Critic",
     "Degraded",
     "Denied",
     "Failed",

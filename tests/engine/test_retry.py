@@ -88,6 +88,28 @@ async def test_it_waits_as_long_as_the_other_side_asks() -> None:
     assert called[1] - called[0] >= 0.02
 
 
+@pytest.mark.parametrize("asked", [float("nan"), -3.0])
+async def test_what_is_no_time_is_not_waited_for(asked: float) -> None:
+    fn, called = failing(Busy(retry_after=asked))
+    told: list[float] = []
+    await QUICK.run(fn, retryable=busy, on_retry=lambda _, pause: told.append(pause))
+    assert told[0] <= 0.002
+    assert len(called) == 2
+
+
+@pytest.mark.parametrize("asked", [86_400.0, float("inf")])
+async def test_it_waits_no_longer_than_the_policy_listens(asked: float) -> None:
+    fn, _ = failing(Busy(retry_after=asked))
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    policy = RetryPolicy(total_seconds=None, asked_seconds=60.0)
+    assert await policy.run(fn, retryable=busy, sleep=sleep) == "done"
+    assert slept == [60.0]
+
+
 async def test_no_try_begins_after_the_total_time() -> None:
     fn, called = failing(Busy(retry_after=11))
     with pytest.raises(Busy):

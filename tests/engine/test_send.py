@@ -7,8 +7,10 @@ import pytest
 import trio.testing
 
 from antiphon.engine import AgentFailure, Amount, Attempt, CallContext, InfrastructureError, Limits, Run, RunResult
+from antiphon.engine.call import Call
 from antiphon.engine.retry import RetryPolicy
 from antiphon.engine.script.api import agent
+from antiphon.engine.testing import AnsweringCalls, memory_run
 from antiphon.subagents.agents import Agents
 from antiphon.subagents.function import function_agent
 from antiphon.tracing import MemoryLog
@@ -101,3 +103,24 @@ async def test_quota_is_not_tried_again_and_pauses() -> None:
     provider = Provider(InfrastructureError("quota", "used up"))
     result, _ = await asked_of(provider)
     assert (result.kind, result.pause, len(provider.asked)) == ("paused", "quota", 1)
+
+
+async def test_told_to_wind_down_it_can_reserve_what_its_floor_holds_and_no_more() -> None:
+    """What is free besides is for those who wait: to count on it would be refused."""
+    said: list[int | None] = []
+
+    async def ask(_call: Call, ctx: CallContext) -> object:
+        said.append(ctx.remaining("usd"))
+        ctx.carve.winding_down = True
+        said.extend([ctx.remaining("usd"), ctx.remaining("output_tokens")])
+        async with ctx.attempt(Amount(usd="0.25", output_tokens=9_000)) as attempt:
+            attempt.settle()
+        return "handed back"
+
+    async def main() -> object:
+        return await agent("ask")
+
+    calls = AnsweringCalls(ask, floor=Amount(usd="0.25", output_tokens=1_000))
+    ran = await memory_run(main, performers={"agent": calls}, limits=Limits.parse({"usd": "1"}))
+    assert ran.value == "handed back"
+    assert said == [1_000_000_000, 250_000_000, None]

@@ -7,11 +7,12 @@ them `budget` (reserved before it is spent) and `journal` (never performed again
 
 from antiphon.engine.amount import Amount
 from antiphon.engine.approval import Approvals
+from antiphon.engine.attempt import Attempt
 from antiphon.engine.branch import Branch, current_branch
 from antiphon.engine.budget import Budget
-from antiphon.engine.call import Call, Performer, Prepared, Record
+from antiphon.engine.call import Call, Critic, Performer, Prepared, Record
 from antiphon.engine.carve import BudgetRefused, WindDown
-from antiphon.engine.context import Attempt, CallContext
+from antiphon.engine.context import CallContext
 from antiphon.engine.errors import (
     AgentFailure,
     CallFailed,
@@ -60,6 +61,7 @@ __all__ = [
     "CallFailed",
     "Cancelled",
     "Census",
+    "Critic",
     "Degraded",
     "Denied",
     "Failed",

@@ -236,6 +236,14 @@ class Account:
         """The dimensions in which some account of the chain cannot reserve its share now."""
         return frozenset(i for i, count in pairs if any(gate.overdrawn or gate.room(i) < count for gate in self.gates))
 
+    def limited(self, dimensions: frozenset[int]) -> frozenset[int]:
+        """Those of the dimensions that this account or one above it limits."""
+        return frozenset(index for index in dimensions if any(gate.limit(index) is not None for gate in self.gates))
+
+    def gate_of(self, index: int) -> Gate:
+        """The nearest gate that limits a dimension which is limited."""
+        return next(gate for gate in self.gates if gate.limit(index) is not None)
+
     def reserve(self, pairs: Pairs, *, below: "Account | None" = None) -> None:
         """Count as reserved on the chain, up to but not on `below`'s own chain if given."""
         for _, reserved in self._up_to(below):

@@ -49,6 +49,7 @@ class Branch:
         phase: the phase it is in, or None.
         concurrent: whether siblings run at the same time; what it reads of shared state is then a decision.
         last_at: time of the branch's last event, unix seconds.
+        lent: where calls made here are paid from, if nothing else is free; None but below a call.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Branch:
         "depth",
         "frames",
         "last_at",
+        "lent",
         "missed",
         "missing",
         "path",
@@ -90,6 +92,7 @@ class Branch:
         self.last_at, self.span, self.workflow = last_at, span, workflow
         self.missing: list[Missing] = []
         self.missed = 0
+        self.lent: Keep | None = None
         self._ordinal = 0
         self._readings: dict[str, int] | None = None
         self._randoms = 0
@@ -124,6 +127,10 @@ class Branch:
         ordinal = self._ordinal
         self._ordinal = ordinal + 1
         return str(ordinal)
+
+    def go_to(self, ordinal: int) -> None:
+        """Let `ordinal` be the next free one: whoever numbers what happens here does so from records."""
+        self._ordinal = ordinal
 
     def take_name(self, name: str) -> str:
         """`name` as a path segment; raises `UsageError` when it was used here before or cannot be one."""

@@ -11,6 +11,9 @@ is refused before it costs anything. A subagent that waits only for others that 
 goes on within its floor, hands back, and what it frees lets the next one go on.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from antiphon.engine.account import Account, Overdraft, Refusal
 from antiphon.engine.amount import DIMENSIONS, NOTHING, ONE_AGENT, Amount, Pairs, add_to
 from antiphon.engine.carve import BudgetMisuse, BudgetRefused, Carve, Hold, Keep, WindDown
@@ -178,6 +181,33 @@ class Budget:
         assert isinstance(answer, Carve)
         return answer
 
+    @contextmanager
+    def lending(self, carve: Carve) -> Generator[Keep]:
+        """While a subagent waits for one that it asked itself, its floor is kept for that one and for its own return.
+
+        Nobody can wait for it to come back meanwhile, nor for what it holds aside, so that the two never wait for each
+        other.
+
+        Raises:
+            BudgetMisuse: The carve is closed.
+        """
+        if carve.closed:
+            raise BudgetMisuse("a closed carve was asked to lend")
+        keep, pairs = Keep(carve.account), carve.remaining.pairs
+        add_to(carve.guarantee, pairs, -1)
+        keep.give(pairs)
+        carve.lend()
+        self._waiting.changed()
+        try:
+            yield keep
+        finally:
+            carve.lend(-1)
+            left = keep.remaining.pairs
+            keep.closed = True
+            keep.give(left, -1)
+            add_to(carve.guarantee, left)
+            self._waiting.changed()
+
     # --- attempts ---------------------------------------------------------------------------------------------------
 
     def ask(self, carve: Carve, amount: Amount, *, aside: bool = False) -> Hold | Refusal | Waiter:
@@ -271,7 +301,7 @@ class Budget:
         carve.on_floor = bool(given)
         hold = Hold(carve, worst, given, aside)
         if aside:
-            carve.aside.append(hold)
+            carve.set_aside(hold)
         else:
             carve.in_flight += 1
         if carve.waiters:
@@ -287,7 +317,7 @@ class Budget:
         overdrafts = carve.account.settle(freed, paid)
         add_to(carve.spent_counts, paid)
         if hold.aside:
-            carve.aside.remove(hold)
+            carve.set_aside(hold, -1)
         else:
             carve.in_flight -= 1
         if self._waiting.count:

@@ -22,6 +22,23 @@ AttemptSort = Literal["model", "tool", "process"]
 Criterion = Callable[[Any], "bool | str"]
 
 
+@dataclass(frozen=True, slots=True)
+class Critic:
+    """A completion criterion that another subagent judges: ``until=Critic("critic", "Does every step have a test?")``.
+
+    It sees the frames of the branch, the task, and the value; not the conversation that led to it. It is admitted and
+    recorded as a call of its own, below the one it judges, paid from what was carved out for it.
+
+    Attributes:
+        role: which subagent; another one than the judged. ask: what it is to look for.
+        model: which model answers; the role's own by default.
+    """
+
+    role: str
+    ask: str
+    model: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """What a script asked for, before it has a place.
@@ -37,7 +54,7 @@ class Call:
         limits: limits of this call; never part of its hash.
         label: what a person sees instead of the name.
         settings: whatever else is visible to the subagent (model, workspace).
-        until: a completion criterion, or None.
+        until: a completion criterion: a function of the value, a command, a critic; or None.
     """
 
     sort: Sort
@@ -50,7 +67,7 @@ class Call:
     limits: Limits | None = None
     label: str | None = None
     settings: tuple[tuple[str, Json], ...] = ()
-    until: Criterion | str | None = None
+    until: Criterion | str | Critic | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +79,14 @@ class Prepared:
         floor: enough to finish and hand back; carved out before the call starts.
         output: the type of the value.
         idempotent: whether it may be repeated without asking, when a stop left it in flight.
+        limits: what the subagent may use whoever calls it; the call's own limits can only narrow that.
     """
 
     visible: Mapping[str, Json]
     floor: Amount = field(default_factory=Amount)
     output: OutputType = field(default_factory=lambda: output_type(None))
     idempotent: bool = True
+    limits: Limits | None = None
 
 
 class Performer(Protocol):
@@ -124,9 +143,11 @@ def call_hash(
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _criterion(until: Criterion | str | None) -> str | None:
+def _criterion(until: Criterion | str | Critic | None) -> Json:
     if until is None or isinstance(until, str):
         return until
+    if isinstance(until, Critic):
+        return [until.role, until.ask, until.model]
     from antiphon.engine.script.fingerprint import source_fingerprint
 
     return source_fingerprint(until)

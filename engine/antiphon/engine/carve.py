@@ -122,6 +122,7 @@ class Carve:
         in_flight: How many of its holds will end without its owner waiting for the budget first.
         aside: Its holds that will not.
         waiters: Its requests that wait.
+        lends: How many subagents it waits for that it asked itself, lending its floor meanwhile.
         stake: What it keeps others from while it waits with nothing in flight.
     """
 
@@ -135,6 +136,7 @@ class Carve:
         "guarantee",
         "in_flight",
         "lender",
+        "lends",
         "lent",
         "number",
         "on_floor",
@@ -157,6 +159,7 @@ class Carve:
         self.on_floor = False
         self.estimated = False
         self.closed = False
+        self.lends = 0
         self.in_flight = 0
         self.aside: list[Hold] = []
         self.waiters: list[Waiter] = []
@@ -189,6 +192,28 @@ class Carve:
     def beside(self) -> Amount:
         """What it holds aside: reserved, and not coming back before its owner goes on."""
         return Amount.total(hold.worst for hold in self.aside) if self.aside else NOTHING
+
+    def set_aside(self, hold: Hold, sign: int = 1) -> None:
+        """Hold something aside; with a sign of -1, no longer."""
+        if sign > 0:
+            self.aside.append(hold)
+        else:
+            self.aside.remove(hold)
+        if self.lends:
+            self._keep(hold.worst.pairs, sign)
+
+    def lend(self, sign: int = 1) -> None:
+        """From now on it waits for one that it asked itself; with a sign of -1, no longer.
+
+        What it holds aside does not come back meanwhile, so nobody may wait for that.
+        """
+        before, self.lends = self.lends, self.lends + sign
+        if not before or not self.lends:
+            self._keep(self.beside.pairs, sign)
+
+    def _keep(self, pairs: Pairs, sign: int) -> None:
+        for gate in self.account.gates:
+            add_to(gate.kept, pairs, sign)
 
     @property
     def idle(self) -> bool:

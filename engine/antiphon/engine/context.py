@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from copy import deepcopy
-from functools import lru_cache
-from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from antiphon.engine.amount import NOTHING, ONE_AGENT, Amount, Dimension
+from antiphon.engine.amount import INDEX, NOTHING, ONE_AGENT, Amount, Dimension
+from antiphon.engine.attempt import Attempt, Gate, counted
+from antiphon.engine.branch import Branch
 from antiphon.engine.call import AttemptSort, Record
 from antiphon.engine.errors import RETRYABLE, InfrastructureError
 from antiphon.engine.output import strict_json
@@ -20,9 +20,8 @@ from antiphon.tracing.log import Json
 
 if TYPE_CHECKING:
     from antiphon.engine.account import Overdraft
-    from antiphon.engine.admission import Admission, Permit
     from antiphon.engine.budget import Budget
-    from antiphon.engine.carve import Carve, Hold
+    from antiphon.engine.carve import Carve, Keep
     from antiphon.engine.place import Place
     from antiphon.engine.run import Run
 
@@ -65,7 +64,7 @@ class CallContext:
         about, covers: as in the call.
         records: where claims, evidence and coverage go.
         missing: what a completion criterion said was still missing, or None on the first round.
-        call: what the script asked for. output: the declared type of the value.
+        call: what the script asked for. output: the declared type of the value. needs: its declared floor.
         turns: what `turn` recorded in an earlier attempt of the run for this very call, which a stop then cut off.
     """
 
@@ -76,14 +75,18 @@ class CallContext:
         "_branch",
         "_frames",
         "_lent",
+        "_sent",
         "_sort",
         "_spent",
+        "_standing_back",
+        "_unsaved",
         "_waiting_since",
         "about",
         "call",
         "carve",
         "covers",
         "missing",
+        "needs",
         "output",
         "own",
         "path",
@@ -98,8 +101,12 @@ class CallContext:
         branch, call = place.branch, place.call
         self._branch, self.carve = branch, carve
         self.call, self.output, self.turns = call, place.prepared.output, turns
+        self.needs = place.prepared.floor
         self._sort = call.sort
         self._attempts = 0
+        self._sent = 0
+        self._unsaved = 0
+        self._standing_back = 0
         self._asked = 0
         self._spent = NOTHING
         self._began = 0.0
@@ -130,15 +137,28 @@ class CallContext:
         """What this call's attempts have cost so far."""
         return self._spent
 
-    def attempt(self, worst_case: Amount | None = None, *, sort: AttemptSort = "model", name: str = "") -> Attempt:
+    def attempt(
+        self,
+        worst_case: Amount | None = None,
+        *,
+        sort: AttemptSort = "model",
+        name: str = "",
+        gate: Gate | None = None,
+    ) -> Attempt:
         """One try at something that costs; reserve its worst case, send, settle.
 
         ``async with ctx.attempt(Amount(usd="0.01")) as a: ...; a.settle(Amount(usd="0.004"))``. Counts as one model
         call (or tool call) besides what is named. Left without `settle`, it is charged whole, marked estimated.
 
+        Args:
+            worst_case: most that it can cost.
+            sort: what is called.
+            name: which one.
+            gate: where it stands last, before its start is recorded: that of a provider.
+
         Raises on entry: `BudgetRefused` when it can never fit, `WindDown` when it must do without.
         """
-        return Attempt(self, _counted(worst_case or Amount(), sort), sort, name)
+        return Attempt(self, counted(worst_case or Amount(), sort), sort, name, gate)
 
     async def send(
         self,
@@ -194,6 +214,15 @@ class CallContext:
         self._attempts += 1
         return self._attempts
 
+    def attempt_sends(self) -> None:
+        """From now on this call has sent something, which would be lost if it were cut off."""
+        self._sent += 1
+        self._unsaved += 1
+
+    def attempt_failed(self) -> None:
+        """An attempt brought nothing that could be lost."""
+        self._unsaved -= 1
+
     def attempt_cost(self, spent: Amount) -> None:
         """Count what an attempt cost."""
         self._spent = self._spent + spent
@@ -241,32 +270,85 @@ class CallContext:
 
     @property
     def has_begun_nothing(self) -> bool:
-        """Whether the run is to pause soon and this call has sent nothing yet: it need not begin any more.
+        """Whether the run is to pause soon and this call has got nothing since it began, or since its last turn.
 
-        A pause for want of money lets whoever has its floor go on: it is paid for already.
+        Then it need not go on: a resumed run begins where it is now. A pause for want of money lets whoever has its
+        floor go on: it is paid for already.
         """
         run = self._branch.run
-        return not self._attempts and run.mode != "running" and run.pause_cause != "budget"
+        return self._unsaved <= 0 and run.mode != "running" and run.pause_cause != "budget"
+
+    def stands_back(self, sort: AttemptSort = "model") -> bool:
+        """Whether the run pauses and an attempt of this sort must not be sent any more. Once true, it stays so."""
+        return self.has_begun_nothing or (sort == "model" and self._branch.run.is_broken)
 
     async def stand_back(self) -> None:
-        """Let a pause go on without this call, and wait to be cancelled by it."""
+        """Let a pause go on without this call, and wait to be cancelled by it; what has sent nothing costs nothing."""
         run = self._branch.run
-        self.stood_back = True
-        self.carve.never_began(self.carve.floor.common(ONE_AGENT).pairs)
-        run.land(self._sort)
+        if not self._sent and not self.stood_back:
+            self.stood_back = True
+            self.carve.never_began(self.carve.floor.common(ONE_AGENT).pairs)
+        self._standing_back += 1
+        self.waits_for("the pause")
+        if self._standing_back == 1:
+            run.land(self._sort)
         try:
             await anyio.sleep_forever()
         finally:
-            run.take_off(self._sort)
+            self._standing_back -= 1
+            self.wait_ends()
+            if not self._standing_back:
+                run.take_off(self._sort)
 
     def remaining(self, dimension: Dimension) -> int | None:
         """How much an attempt could reserve now: what is free for everybody, and what is left of the floor.
+
+        Once told to wind down, it is what is left of the floor alone.
 
         Returns:
             A raw count (nano-usd, nanoseconds, tokens, calls); None where nothing limits it.
         """
         free = self.carve.account.remaining(dimension)
-        return None if free is None else max(0, free) + self.carve.remaining.count(dimension)
+        if free is None:
+            return None
+        return (0 if self.carve.winding_down else max(0, free)) + self.carve.remaining.count(dimension)
+
+    def prospect(self, dimension: Dimension) -> int | None:
+        """How much an attempt could reserve at most, once others gave back what they hold, and without the floor.
+
+        Returns:
+            A raw count, as in `remaining`; None where nothing limits it.
+        """
+        index, carve = INDEX[dimension], self.carve
+        gates = [gate for gate in carve.account.gates if gate.limit(index) is not None]
+        if not gates:
+            return None
+        own = min(carve.remaining.count(dimension), self.needs.count(dimension)) + carve.beside.count(dimension)
+        return max(0, min(0 if gate.overdrawn else gate.prospect(index) for gate in gates) - own)
+
+    def below(self, number: int, lent: Keep) -> Branch:
+        """The place of a call that this one asks for itself; see `antiphon.engine.perform.settle_below`.
+
+        Args:
+            number: its number below this call.
+            lent: what it is paid from, if nothing else is free.
+        """
+        around = self._branch
+        branch = Branch(
+            around.run,
+            self.path,
+            account=self.carve.account,
+            frames=self.frames,
+            depth=around.depth + 1,
+            phase=around.phase,
+            concurrent=True,
+            last_at=around.last_at,
+            span=self.span,
+            workflow=around.workflow,
+        )
+        branch.lent = lent
+        branch.go_to(number)
+        return branch
 
     async def keep(self, value: Json) -> str:
         """Write an immutable value into the run's log, once for the whole run: its digest, by which it is found again.
@@ -275,13 +357,19 @@ class CallContext:
         """
         return await self._branch.run.received.keep(value)
 
+    async def kept(self, digest: str) -> Json:
+        """What `keep` wrote in an earlier attempt of the run, as the log holds it; None where it does not hold it."""
+        return await self._branch.run.received.kept(digest)
+
     async def turn(self, value: Json) -> Json:
         """Record one turn of this call's work, durable on return: the value as the log holds it, without secrets.
 
         A call that a stop cuts off finds its turns in `turns` when it is performed again, so that it goes on from the
         last of them. Whoever uses turns goes on with the value that this gives, as a resumed call will.
         """
-        return await self._branch.run.received.turn(self.path, value)
+        kept = await self._branch.run.received.turn(self.path, value)
+        self._unsaved = 0
+        return kept
 
     def overdrawn(self, overdrafts: Iterable[Overdraft]) -> None:
         """Record what this call cost beyond a limit."""
@@ -290,114 +378,3 @@ class CallContext:
     def note(self, text: str) -> None:
         """Put a line in the run's log."""
         self._branch.run.log.enqueue("note", self.path, {"text": text[:10_000]})
-
-
-_ONE: dict[AttemptSort, Amount] = {
-    "model": Amount(model_calls=1),
-    "tool": Amount(tool_calls=1),
-    "process": Amount(tool_calls=1),
-}
-
-
-@lru_cache(maxsize=1024)
-def _counted(amount: Amount, sort: AttemptSort) -> Amount:
-    counted = amount.count("model_calls" if sort == "model" else "tool_calls")
-    return amount if counted else amount + _ONE[sort]
-
-
-class Attempt:
-    """One reserved try. An async context manager; see `CallContext.attempt`."""
-
-    __slots__ = (
-        "_actual",
-        "_context",
-        "_hold",
-        "_name",
-        "_number",
-        "_permit",
-        "_released",
-        "_sort",
-        "_usage",
-        "_worst",
-    )
-
-    def __init__(self, context: CallContext, worst: Amount, sort: AttemptSort, name: str) -> None:
-        self._context, self._worst, self._name = context, worst, name
-        self._sort: AttemptSort = sort
-        self._actual: Amount | None = None
-        self._released = False
-        self._usage: dict[str, Json] = {}
-        self._number = 0
-        self._hold: Hold | None = None
-        self._permit: Permit | None = None
-
-    def settle(self, actual: Amount | None = None, **usage: Json) -> None:
-        """Say what it really cost; without an amount, that it cost the worst case. `usage` goes to the span."""
-        self._actual = self._worst if actual is None else _counted(actual, self._sort)
-        self._usage = usage
-
-    def not_billed(self) -> None:
-        """Say that it is known to have cost nothing."""
-        self._released = True
-
-    async def __aenter__(self) -> Attempt:
-        context, run = self._context, self._context.run
-        entered = False
-        context.waits_for("the budget")
-        try:
-            self._hold = await context.carve.reserve(self._worst)
-            context.waits_for("a process" if self._sort == "process" else "a permit")
-            await self._enter(run.processes if self._sort == "process" else run.admission)
-            context.wait_ends()
-            if context.has_begun_nothing:
-                await self._withdraw()
-                await context.stand_back()
-            self._number = context.attempt_begins()
-            await run.attempt_started(context, self._number, self._sort, self._name, self._worst)
-            entered = True
-        finally:
-            context.wait_ends()
-            if not entered:
-                await self._withdraw()
-        return self
-
-    async def _enter(self, admission: Admission) -> None:
-        permit = admission.permit(self._context.depth)
-        await permit.__aenter__()
-        self._permit = permit
-
-    async def _withdraw(self) -> None:
-        """Nothing was sent: give back what was had already."""
-        hold, permit, self._hold, self._permit = self._hold, self._permit, None, None
-        if hold is not None:
-            self._context.budget.release(hold)
-        if permit is not None:
-            await permit.__aexit__(None, None, None)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        context, run, hold, permit = self._context, self._context.run, self._hold, self._permit
-        assert hold is not None
-        assert permit is not None
-        overdrafts: tuple[Overdraft, ...] = ()
-        if self._released or _known_not_billed(error, self._actual):
-            spent = NOTHING
-            run.budget.release(hold)
-        elif self._actual is not None:
-            spent = self._actual
-            overdrafts = run.budget.settle(hold, spent)
-        else:
-            spent = self._worst
-            overdrafts = run.budget.estimate(hold)
-        estimated = self._actual is None and bool(spent)
-        context.attempt_cost(spent)
-        try:
-            run.attempt_ended(context, self._number, spent, estimated, error, self._usage)
-            run.overdrawn(context.path, overdrafts)
-        finally:
-            await permit.__aexit__(kind, error, trace)
-
-
-def _known_not_billed(error: BaseException | None, actual: Amount | None) -> bool:
-    return actual is None and isinstance(error, InfrastructureError) and not error.billed

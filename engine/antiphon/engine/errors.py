@@ -84,7 +84,13 @@ class CallFailed(AntiphonError):
 
 
 class AgentFailure(AntiphonError):
-    """A subagent says that its task failed. Ends the call as `Failed(task)`."""
+    """A subagent says that its task failed. Ends the call as `Failed(task)`.
+
+    Attributes:
+        raw: what there is to keep besides the message: a diagnosis as JSON; None for nothing.
+    """
+
+    raw: str | None = None
 
 
 class MalformedOutput(AgentFailure):
@@ -100,6 +106,8 @@ class InfrastructureError(AntiphonError):
         reason: one sentence.
         retry_after: seconds the other side asked to wait, or None.
         billed: whether the attempt may have cost money; by default known from the category.
+        breaks: whether it pauses the run; by default known from the category. Whoever sees that the other side keeps
+            failing says so here.
     """
 
     def __init__(
@@ -109,11 +117,14 @@ class InfrastructureError(AntiphonError):
         *,
         retry_after: float | None = None,
         billed: bool | None = None,
+        breaks: bool | None = None,
     ) -> None:
         if category not in INFRASTRUCTURE:
             raise ValueError(f"unknown infrastructure category {category!r}; one of {sorted(INFRASTRUCTURE)}")
-        self.category, self.reason, self.retry_after = category, reason, retry_after
+        self.category: InfrastructureCategory = category
+        self.reason, self.retry_after = reason, retry_after
         self.billed = category not in NOT_BILLED if billed is None else billed
+        self.breaks = category in BREAKING if breaks is None else breaks
         super().__init__(f"{category}: {reason}")
 
 

@@ -24,6 +24,7 @@ class Durable:
         seq, at, data: of the event that recorded it.
         cost: what was spent on it, attempts that were cut off before it included.
         used: whether this attempt of the run has taken it.
+        asked: the calls that it asked for itself, such as its critic.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Durable:
     data: dict[str, Any]
     cost: Amount = NOTHING
     used: bool = False
+    asked: tuple[Placed, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -24,6 +24,25 @@ class InFlight:
     sort: str
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier attempts of a run left of a call that is performed again.
+
+    Attributes:
+        turns: the fields of its turns, from the last of which it goes on.
+        turns_from: the path they were recorded at.
+        spent: what it spent and led to no outcome, or to one that it goes on from: its own limits count it.
+        before: what was spent on an outcome that it begins anew after: only the limits around it count that.
+        asked: the calls that it asked for itself before it was cut off.
+    """
+
+    turns: tuple[dict[str, Any], ...]
+    turns_from: str
+    spent: Amount
+    before: Amount = NOTHING
+    asked: tuple[Placed, ...] = ()
+
+
 @dataclass(slots=True)
 class Journal:
     """What earlier attempts of the same run left behind; empty for a new run.
@@ -58,6 +77,8 @@ class Journal:
     _turns: dict[tuple[str, str], list[dict[str, Any]]] = field(
         default_factory=lambda: defaultdict(list[dict[str, Any]])
     )
+    _flying: set[str] = field(default_factory=set[str])
+    _asked: dict[str, dict[str, Placed]] = field(default_factory=dict[str, dict[str, Placed]])
     _costs: dict[str, Amount] = field(default_factory=dict[str, Amount])
     _open_costs: dict[str, Amount] = field(default_factory=dict[str, Amount])
 
@@ -82,14 +103,21 @@ class Journal:
                 return True
         return False
 
-    def take_turns(self, path: str, hash: str) -> tuple[list[dict[str, Any]], str]:
-        """The turns of a call that was cut off, and the path they were recorded at; a second call gives nothing.
+    def take_earlier(self, path: str, hash: str) -> Earlier:
+        """What earlier attempts left of a call that is now performed; a second call gives nothing.
 
-        Those of this place, else of a call of the same content elsewhere, as an edited script may have moved it.
+        Turns are those of this place, else of a call of the same content elsewhere, as an edited script may have moved
+        it; what that one spent moves with them.
         """
         elsewhere = (key for key, turns in self._turns.items() if key[1] == hash and turns)
         key = (path, hash) if self._turns.get((path, hash)) else next(elsewhere, (path, hash))
-        return self._turns.pop(key, []), key[0]
+        turns, source = self._turns.pop(key, []), key[0]
+        spent = self.take_cost(path) + (self.take_cost(source) if source != path else NOTHING)
+        replaced = self._by_place.get((source, hash))
+        ended = NOTHING if replaced is None or replaced.used else replaced.cost
+        if not turns:
+            return Earlier((), path, spent, ended)
+        return Earlier(tuple(turns), source, spent + ended, asked=tuple(self._asked.pop(source, {}).values()))
 
     def left_below(self, path: str, decision: str, children: frozenset[str] | None) -> Left:
         """What the attempt that made a decision at `path`, or a later one, left below it, cancelled calls included.
@@ -153,6 +181,7 @@ class Journal:
 
     def _started(self, event: Event) -> None:
         self.attempts += 1
+        self._flying.clear()
         self.charge_open_attempts()
 
     def _branch_started(self, event: Event) -> None:
@@ -170,12 +199,20 @@ class Journal:
     def _call_started(self, event: Event) -> None:
         data = event.data
         self.in_flight[event.path] = InFlight(event.path, str(data["hash"]), str(data["name"]), str(data["call"]))
+        self._flying.add(event.path)
         if "turns_from" in data:
-            self._turns[event.path, str(data["hash"])] = self._turns.pop(
-                (str(data["turns_from"]), str(data["hash"])), []
-            )
+            self._move_turns(str(data["turns_from"]), event.path, str(data["hash"]))
         if data["call"] == "agent":
             self._charge(event.path, ONE_AGENT)
+
+    def _move_turns(self, source: str, path: str, hash: str) -> None:
+        """An edit moved a call: its turns went with it, and what was spent on them."""
+        self._turns[path, hash] = self._turns.pop((source, hash), [])
+        self._asked[path] = self._asked.pop(source, {})
+        spent, replaced = self.take_cost(source), self._by_place.pop((source, hash), None)
+        if replaced is not None:
+            replaced.used, spent = True, spent + replaced.cost
+        self._open_costs[path] = self._open_costs.get(path, NOTHING) + spent
 
     def _turn(self, event: Event) -> None:
         flying = self.in_flight.get(event.path)
@@ -184,6 +221,7 @@ class Journal:
 
     def _call_ended(self, event: Event) -> None:
         flying = self.in_flight.pop(event.path, None)
+        self._flying.discard(event.path)
         if not _goes_on(event.data):
             self._turns.pop((event.path, str(event.data["hash"])), None)
         own = event.data.get("own")
@@ -192,12 +230,19 @@ class Journal:
         if event.data.get("began") is False and flying is not None and flying.sort == "agent":
             self._take_back(event.path, ONE_AGENT)
         durable = Durable(event.path, event.path, str(event.data["hash"]), event.seq, event.at, event.data)
-        self._history.put_call(Placed(event.path, self.attempts, durable))
+        self._place(event.path, durable)
         if durable.kind not in _NEVER_REPLAYED:
             self._cut.pop(event.path, None)
             self._keep(durable)
         elif flying is not None:
             self._cut[event.path] = flying
+
+    def _place(self, path: str, durable: Durable) -> None:
+        """An outcome stands here in this attempt; where a call under way asked for it, it is that one's."""
+        placed, around = Placed(path, self.attempts, durable), path.rpartition("/")[0]
+        self._history.put_call(placed)
+        if around in self._flying and durable.kind not in _NEVER_REPLAYED:
+            self._asked.setdefault(around, {})[path] = placed
 
     def _keep(self, durable: Durable) -> None:
         durable.cost = self.take_cost(durable.path)
@@ -205,6 +250,11 @@ class Journal:
         if replaced is not None:
             replaced.used = True
             durable.cost = durable.cost + replaced.cost
+        around = durable.path.rpartition("/")[0]
+        if around in self._flying:  # asked by that call itself: part of what that one cost
+            self._open_costs[around] = self._open_costs.get(around, NOTHING) + durable.cost
+            durable.cost = NOTHING
+        durable.asked = tuple(self._asked.pop(durable.path, {}).values())
         self._by_place[durable.path, durable.hash] = durable
         self._by_hash[durable.hash].append(durable)
         self._by_seq[durable.seq] = durable
@@ -218,7 +268,7 @@ class Journal:
             del self._by_place[source.place, source.hash]
         source.place = event.path
         self._by_place[event.path, source.hash] = source
-        self._history.put_call(Placed(event.path, self.attempts, source))
+        self._place(event.path, source)
 
     def _attempt_started(self, event: Event) -> None:
         self.open_attempts[event.path, _number(event, "attempt")] = _amount(event.data["reserved"])

@@ -13,6 +13,7 @@ from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
 from antiphon.engine.errors import UsageError
 
 _SCALARS = (str, int, bool, type(None))
+_PLAIN_TEXT = ({"type": "string"},)
 
 
 class SchemaMismatch(ValueError):
@@ -125,6 +126,18 @@ def output_type(declared: object) -> OutputType:
             f"output={declared!r} is not a type whose values can be recorded: {error}",
             advice="use a pydantic model, a dataclass, a type such as list[str], or a JSON Schema object",
         ) from None
+
+
+def schema_of(output: OutputType) -> dict[str, Any] | None:
+    """The JSON Schema that values of a declared type fit; None where any text is a value: no type, or plain text."""
+    match output:
+        case Typed():
+            schema: dict[str, Any] = json.loads(output.fingerprint)
+        case JsonSchema():
+            schema = output.schema
+        case _:
+            return None
+    return None if schema in _PLAIN_TEXT else schema
 
 
 def is_scalar(value: object) -> bool:

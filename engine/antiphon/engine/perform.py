@@ -22,6 +22,7 @@ from antiphon.engine.errors import (
     MalformedOutput,
     leading,
 )
+from antiphon.engine.journal import Earlier
 from antiphon.engine.outcome import (
     Cancelled,
     Degraded,
@@ -70,24 +71,46 @@ async def settle_call(branch: Branch, call: Call) -> Outcome[Any]:
     return await _first_time(place)
 
 
+async def settle_below(context: CallContext, call: Call, number: int) -> Outcome[Any]:
+    """Perform a call that a subagent asks for itself, such as its critic, and say how it ended.
+
+    Recorded like any call, so that it replays; its admission is its own, lent from the floor of the one who asks.
+
+    Args:
+        context: of the one who asks.
+        call: what it asks.
+        number: the place below its own path; the same again on a resume.
+    """
+    run = context.run
+    context.waits_for(call.name)
+    run.land(context.call.sort)
+    try:
+        with run.budget.lending(context.carve) as floor:
+            return await settle_call(context.below(number, floor), call)
+    finally:
+        run.take_off(context.call.sort)
+        context.wait_ends()
+
+
 # --- for the first time -------------------------------------------------------------------------------------------
 
 
 async def _first_time(place: Place) -> Outcome[Any]:
     branch, run = place.branch, place.branch.run
-    before = run.journal.take_cost(place.path)
+    earlier = run.journal.take_earlier(place.path, place.hash)
+    branch.charge_history(earlier.before)
     if not await _may_repeat(place):
-        branch.charge_history(before)
+        branch.charge_history(earlier.spent)
         return await _record(place, None, Denied(path=place.path, reason="not approved to be repeated"))
     try:
-        carve = await _admit(place, before)
+        carve = await _admit(place, earlier.spent)
     except BudgetRefused as error:
         return await _refused(place, error.refusal)
     if run.mode != "running":  # a pause came while this waited for the budget
         carve.never_began(carve.floor.common(ONE_AGENT).pairs)
         run.budget.close(carve)
         await run.park()
-    return await _admitted(place, carve)
+    return await _admitted(place, carve, earlier)
 
 
 async def _may_repeat(place: Place) -> bool:
@@ -100,7 +123,7 @@ async def _may_repeat(place: Place) -> bool:
 
 
 async def _admit(place: Place, before: Amount) -> Carve:
-    """Carve out its floor. `before` is what it spent when it was cut off: its own limits hold for all of it."""
+    """Carve out its floor. `before` is what it spent on what it goes on from: its own limits hold for all of it."""
     branch, call, run = place.branch, place.call, place.branch.run
     account = run.budget.open(branch.account, place.path, call.limits) if call.limits else branch.account
     if before:
@@ -110,6 +133,8 @@ async def _admit(place: Place, before: Amount) -> Carve:
     floor = place.prepared.floor
     if call.sort == "agent" and not floor.count("agent_calls"):
         floor = _with_agent(floor)
+    if branch.lent is not None:
+        return await run.budget.admit(account, floor, branch.lent)
     if fallback is not None:  # what the phase keeps is for this call: it is lent whole, and what is left goes back
         floor = floor + fallback.remaining.beyond(floor)
     return await run.budget.admit(account, floor, fallback)
@@ -133,25 +158,25 @@ def _over_budget(place: Place, refusal: Refusal) -> OverBudget[Any]:
     return OverBudget(path=place.path, reason=reason, scope=scope, dimension=dimension, limit=limit)
 
 
-async def _admitted(place: Place, carve: Carve) -> Outcome[Any]:
+async def _admitted(place: Place, carve: Carve, earlier: Earlier) -> Outcome[Any]:
     branch, run = place.branch, place.branch.run
     span = run.span(place.path)
-    turns, turns_from = run.journal.take_turns(place.path, place.hash)
-    context = CallContext(place, carve, span, turns_of(turns, run.blobs))
+    context = CallContext(place, carve, span, turns_of(earlier.turns, run.blobs))
     outcome: Outcome[Any] | None = None
     recorded: Outcome[Any] | None = None
     run.take_off(place.call.sort)
     try:
         fields = place.label() | await run.received.fields(place.call.task, place.frames)
         floor = place.prepared.floor.to_json()
-        if turns_from != place.path:
-            fields["turns_from"] = turns_from
+        if earlier.turns_from != place.path:
+            fields["turns_from"] = earlier.turns_from
         fields.update({"floor": floor} if floor else {}, **run.span_fields(span, branch.parent_span()))
         await run.log.append("call.started", place.path, fields)
         run.reuse.performed += 1
         outcome = await _performed(place, context)
         if outcome is not None:
             recorded = await _record(place, context, outcome)
+            run.adopt_asked(branch, earlier.asked)
     finally:
         run.budget.close(carve)
         run.land(place.call.sort)
@@ -228,7 +253,8 @@ def _failed(place: Place, error: Exception) -> Outcome[Any]:
         case MalformedOutput():
             return Failed(path=path, reason=error.message, category="malformed")
         case AgentFailure():
-            return Failed(path=path, reason=error.message)
+            kept = None if error.raw is None else place.branch.run.log.redact(error.raw)
+            return Failed(path=path, reason=error.message, raw=kept)
         case CallFailed():
             return Failed(path=path, reason=str(error))
         case TimeoutError():

@@ -33,6 +33,7 @@ class Received:
     log: Log
     blobs: Blobs | None
     known: set[str] = field(default_factory=set[str])
+    _earlier: dict[str, Mapping[str, Any]] | None = None
 
     async def fields(self, task: Json, frames: tuple[Json, ...]) -> dict[str, Json]:
         """The fields of `call.started` that say what a call is given; the frames themselves go before it."""
@@ -61,6 +62,15 @@ class Received:
             self.known.add(digest)
             self.log.enqueue(FRAME, "", fields)
         return digest
+
+    async def kept(self, digest: str) -> Json:
+        """What an earlier attempt of the run kept under a digest; None where the log or the blobs do not hold it."""
+        if self._earlier is None:
+            self._earlier = frames_in(self.log.events())
+        fields = self._earlier.get(digest)
+        if fields is None:
+            return None
+        return await anyio.to_thread.run_sync(opened, fields, self.blobs) if "blob" in fields else opened(fields, None)
 
     async def turn(self, path: str, value: Json) -> Json:
         """Write down one turn of the call at a path, durable on return; the value as the log holds it."""
@@ -95,7 +105,7 @@ def turns_of(recorded: Iterable[Mapping[str, Any]], blobs: Blobs | None) -> tupl
     """The turns in the fields of `turn` events, up to the first that the run's blobs do not hold any more."""
     turns: list[Json] = []
     for fields in recorded:
-        turn = _opened(fields, blobs)
+        turn = opened(fields, blobs)
         if turn is None:
             break
         turns.append(turn)
@@ -110,15 +120,16 @@ def given_to(started: Mapping[str, Any], frames: Mapping[str, Mapping[str, Any]]
         frames: what `frames_in` gives for the same log.
         blobs: the run's, or None; content that was changed there counts as not held.
     """
-    task = _opened({"blob": started["task_blob"]}, blobs) if "task_blob" in started else started.get("task")
+    task = opened({"blob": started["task_blob"]}, blobs) if "task_blob" in started else started.get("task")
     named = cast("object", started.get("frames", []))
     digests = [str(digest) for digest in cast("list[object]", named)] if isinstance(named, list) else None
     if digests is None or not frames.keys() >= set(digests):
         return Given(cast("Json", task), None)
-    return Given(cast("Json", task), tuple(_opened(frames[digest], blobs) for digest in digests))
+    return Given(cast("Json", task), tuple(opened(frames[digest], blobs) for digest in digests))
 
 
-def _opened(fields: Mapping[str, Any], blobs: Blobs | None) -> Json:
+def opened(fields: Mapping[str, Any], blobs: Blobs | None) -> Json:
+    """The value in the fields of a `frame` or `turn` event; None where the run's blobs do not hold it."""
     if "blob" not in fields:
         return cast("Json", fields.get("value"))
     try:

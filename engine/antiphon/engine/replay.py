@@ -59,6 +59,7 @@ def reuse(place: Place, durable: Durable) -> Outcome[Any]:
     run.reuse.rebound += durable.path != place.path
     run.reuse.saved = run.reuse.saved + durable.cost
     run.count_call(branch, outcome.kind)
+    run.adopt_asked(branch, durable.asked)
     return outcome
 
 

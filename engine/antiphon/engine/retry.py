@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import isnan
 from random import Random
 from typing import Generic, TypeVar
 
@@ -13,9 +14,11 @@ T = TypeVar("T")
 
 
 def retry_after_of(error: Exception) -> float | None:
-    """The seconds that the other side asked to wait: the error's own `retry_after`, if it has one."""
+    """The seconds that the other side asked to wait: the error's own `retry_after`, if that is a time at all."""
     asked = getattr(error, "retry_after", None)
-    return float(asked) if isinstance(asked, int | float) else None
+    if not isinstance(asked, int | float) or isnan(asked):
+        return None
+    return max(0.0, float(asked))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class RetryPolicy:
         total_seconds: No try begins later than this after the first one began; `None` means no limit.
         initial_seconds: The pause after the first failure; it doubles with each further one.
         maximum_seconds: The longest pause, unless the other side asks for a longer one.
+        asked_seconds: The longest pause that the other side can ask for; it may name a year, or be wrong.
         seed: Fixes the jitter, together with the key of a run.
     """
 
@@ -34,6 +38,7 @@ class RetryPolicy:
     total_seconds: float | None = 120.0
     initial_seconds: float = 0.5
     maximum_seconds: float = 30.0
+    asked_seconds: float = 300.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +52,7 @@ class RetryPolicy:
         retryable: Callable[[Exception], bool],
         retry_after: Callable[[Exception], float | None] = retry_after_of,
         on_retry: Callable[[Exception, float], None] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         key: str = "",
     ) -> T:
         """Call `fn` until it succeeds, fails for good, or the policy gives up.
@@ -56,6 +62,7 @@ class RetryPolicy:
             retryable: Whether another try may help after this error.
             retry_after: The seconds that the other side asked to wait; a longer wait than is left ends the tries.
             on_retry: Told of each error that is followed by another try, with the seconds until then.
+            sleep: Waits for so many seconds.
             key: Whose tries these are, such as a branch's path: others with the same seed pause differently.
 
         Raises:
@@ -71,7 +78,7 @@ class RetryPolicy:
         # Only now is tenacity worth its cost: a first try that succeeds, which nearly all do, never gets here.
         pause = _Pause(self, Random(f"{self.seed}/{key}"), retry_after)
         retrying = AsyncRetrying(
-            sleep=anyio.sleep,
+            sleep=sleep,
             stop=stop_after_attempt(self.attempts) | _OutOfTime(began, self.total_seconds),
             wait=pause,
             retry=retry_if_exception(lambda error: isinstance(error, Exception) and retryable(error)),
@@ -106,7 +113,11 @@ class _Pause:
     def __call__(self, state: RetryCallState) -> float:
         doubled = self.policy.initial_seconds * 2.0 ** min(state.attempt_number - 1, 60)
         jittered = min(doubled, self.policy.maximum_seconds) * self.random.uniform(0.5, 1.0)
-        return max(jittered, self.retry_after(_error(state)) or 0.0)
+        return max(jittered, self.asked(_error(state)))
+
+    def asked(self, error: Exception) -> float:
+        """The seconds that the other side asked for, as far as the policy listens."""
+        return min(self.retry_after(error) or 0.0, self.policy.asked_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from antiphon.engine.branch import CURRENT, ROOT, Branch, Workflow
 from antiphon.engine.budget import Budget
 from antiphon.engine.call import Performer
 from antiphon.engine.context import CallContext
-from antiphon.engine.errors import BREAKING, InfrastructureError, Stopped, leading
+from antiphon.engine.errors import InfrastructureError, Stopped, leading
 from antiphon.engine.history import Placed, SeenBranch
 from antiphon.engine.journal import Journal, read_journal
 from antiphon.engine.limits import Limits
@@ -83,6 +83,8 @@ class Run:
         self._pause = ("", "")
         self._in_flight = 0
         self._pausing = anyio.Event()
+        self._is_broken = False
+        self._told_of_pause: list[Callable[[], None]] = []
         self._scope = anyio.CancelScope()
         self._branches: dict[str, Counter[str]] = {}
         self._calls: dict[str, Counter[str]] = {}
@@ -201,7 +203,16 @@ class Run:
         self._mode, self._pause = "pausing", (cause, reason)
         self._pausing.set()
         self.log.enqueue("control", "", {"pause": cause, "reason": reason, "in_flight": self._in_flight})
+        self._tell_of_pause()
         self._cancel_when_quiet()
+
+    def on_pause(self, told: Callable[[], None]) -> None:
+        """Have `told` called when fewer calls than before may go on: whoever keeps calls in a line looks again."""
+        self._told_of_pause.append(told)
+
+    def _tell_of_pause(self) -> None:
+        for told in self._told_of_pause:
+            told()
 
     def stop(self, reason: str = "stopped") -> None:
         """Cancel everything at once. The run can be resumed; what was in flight is charged as estimated."""
@@ -259,11 +270,19 @@ class Run:
         return refusal.is_root
 
     def broken(self, error: InfrastructureError) -> bool:
-        """Whether an error trips the breaker; then the run pauses."""
-        if error.category not in BREAKING:
+        """Whether an error trips the breaker; then the run pauses, and no model is asked anything any more."""
+        if not error.breaks:
             return False
         self.pause(error.category, f"{error.category}: {error.reason}")
+        if not self._is_broken:
+            self._is_broken = True
+            self._tell_of_pause()
         return True
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a breaker tripped: calls in flight settle, and nothing more is sent to a model."""
+        return self._is_broken
 
     # --- approvals and controls -----------------------------------------------------------------------------------
 
@@ -415,6 +434,12 @@ class Run:
             self._adopt_branch(seen)
         for state in left.states:
             self.set_state(state.key, state.value, contested=True)
+
+    def adopt_asked(self, branch: Branch, asked: Iterable[Placed]) -> None:
+        """Take the calls that a call asked for itself, and does not ask for again: their records and their count."""
+        for placed in asked:
+            if not placed.durable.used:
+                self._adopt_call(branch, placed)
 
     def _adopt_call(self, branch: Branch, placed: Placed) -> None:
         durable = placed.durable

@@ -18,7 +18,7 @@ class Settings:
     """How a run is performed; none of it is part of any call's hash.
 
     Attributes:
-        attempts: how many provider attempts may be in flight at once.
+        attempts: how many provider attempts may be in flight at once, over all providers; each has a gate of its own.
         processes: how many child processes may run at once; as many as there are processors by default.
         window: how many branches of one fan-out are started at once, unless it says otherwise.
         spans: whether events carry span ids and subagents work in an OpenTelemetry context.
@@ -28,7 +28,7 @@ class Settings:
         grace_seconds: how long a stop waits for branches to end.
     """
 
-    attempts: int = 64
+    attempts: int = 1_000
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     window: int = 1_000
     spans: bool = True

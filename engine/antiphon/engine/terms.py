@@ -40,18 +40,21 @@ def for_hold(carve: Carve, wanted: Amount, *, barred: bool) -> Terms | Refusal |
         wanted: Its worst case.
         barred: Whether others come first, so that only the floor can pay.
     """
-    own = carve.guarantee
+    own, account = carve.guarantee, carve.account
     floor_only = barred or carve.winding_down
-    short = wanted.dimensions if floor_only else carve.account.short_of(wanted.pairs)
+    short = account.short_of(wanted.pairs)
+    if floor_only:  # what nobody limits is nobody's, and need not be in the floor
+        short |= account.limited(wanted.dimensions)
     fresh = tuple((i, need) for i, count in wanted.pairs if (need := count - own[i] if i in short else count) > 0)
-    points = points_of(carve.account.gates, fresh)
-    if not fresh or not (points or floor_only):
+    points = points_of(account.gates, fresh)
+    missing = [i for i, _ in fresh if i in short] if floor_only else []
+    if not points and not missing:
         return Terms(fresh, tuple((i, min(count, own[i])) for i, count in wanted.pairs if i in short and own[i]))
     hopeless = _hopeless(points, fresh, carve)
     if hopeless is not None:
         return refusal(hopeless[0], wanted, hopeless[1])
     if carve.winding_down:
-        gate, index = points[0] if points else (carve.account.gates[-1], fresh[0][0])
+        gate, index = points[0] if points else (account.gate_of(missing[0]), missing[0])
         return refusal((gate, index), wanted, gate.room(index), wind_down=True)
     return points
 
@@ -100,7 +103,7 @@ def _hopeless(points: list[Point], fresh: Pairs, carve: Carve | None = None) -> 
     """
     new, own, aside = dict(fresh), [0] * len(DIMENSIONS), [0] * len(DIMENSIONS)
     if carve is not None:
-        own, aside = carve.guarantee, carve.beside.counts()
+        own, aside = carve.guarantee, aside if carve.lends else carve.beside.counts()
     for gate, index in points:
         most = gate.prospect(index) - aside[index]
         if gate.overdrawn or most < new[index] + own[index]:

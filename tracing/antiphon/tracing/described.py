@@ -6,7 +6,7 @@ from typing import Final
 from antiphon.tracing import attributes as names
 from antiphon.tracing.log import Json
 
-Attribute = bool | int | float | str
+Attribute = bool | int | float | str | tuple[str, ...]
 _NANOSECONDS: Final = 10**9
 
 Described = tuple[str, dict[str, Attribute]]
@@ -95,9 +95,21 @@ def describe_end(attributes: dict[str, Attribute], data: Mapping[str, Json], out
     spent = data.get("spent")
     _add_amount(spent, attributes, names.SPENT)
     usage = data.get("usage")
-    tokens = usage if isinstance(usage, dict) else spent
+    usage = usage if isinstance(usage, dict) else {}
+    _add_answer(usage, attributes)
+    tokens = spent if usage.keys().isdisjoint(_TOKEN_CLASSES) else usage
     if isinstance(tokens, dict):
         _add_tokens(tokens, attributes)
+
+
+def _add_answer(usage: Mapping[str, Json], attributes: dict[str, Attribute]) -> None:
+    """What a model's answer says of itself; never what it says."""
+    copy_plain(usage, attributes, provider=names.PROVIDER, model=names.RESPONSE_MODEL, id=names.RESPONSE_ID)
+    if names.PROVIDER in attributes:
+        attributes[names.SYSTEM] = attributes[names.PROVIDER]
+    finish = text_of(usage, "finish")
+    if finish is not None:
+        attributes[names.FINISH_REASONS] = (finish,)
 
 
 def _add_amount(amount: Json, attributes: dict[str, Attribute], prefix: str) -> None:

@@ -15,7 +15,7 @@ from antiphon.engine import constructs, fanout
 from antiphon.engine.amount import DIMENSIONS, SCALED, Amount, Dimension, from_nano
 from antiphon.engine.boundary import Item, one_branch
 from antiphon.engine.branch import Branch, Phase, current_branch
-from antiphon.engine.call import Call, Criterion
+from antiphon.engine.call import Call, Criterion, Critic
 from antiphon.engine.carve import BudgetRefused, Keep
 from antiphon.engine.errors import CallFailed, Stopped, UsageError
 from antiphon.engine.fanout import FanOut
@@ -28,11 +28,14 @@ from antiphon.engine.script.given import (
     amount_of,
     check_items,
     check_stage,
+    choice_of,
     frames_of,
     item_of,
     limits_of,
     mark_of_call,
+    options_of,
     plain,
+    question_of,
     record_id,
     staged,
     task_of,
@@ -63,7 +66,7 @@ def agent(
     context: Context = ...,
     model: str | None = ...,
     workspace: str | None = ...,
-    until: Criterion | str | None = ...,
+    until: Criterion | str | Critic | None = ...,
     limits: LimitsLike = ...,
     label: str | None = ...,
 ) -> Lazy[T]: ...
@@ -78,7 +81,7 @@ def agent(
     context: Context = ...,
     model: str | None = ...,
     workspace: str | None = ...,
-    until: Criterion | str | None = ...,
+    until: Criterion | str | Critic | None = ...,
     limits: LimitsLike = ...,
     label: str | None = ...,
 ) -> Lazy[Any]: ...
@@ -92,7 +95,7 @@ def agent(
     context: Context = (),
     model: str | None = None,
     workspace: str | None = None,
-    until: Criterion | str | None = None,
+    until: Criterion | str | Critic | None = None,
     limits: LimitsLike = None,
     label: str | None = None,
 ) -> Lazy[Any]:
@@ -108,7 +111,8 @@ def agent(
         context: frames for this call alone.
         model: which model answers; the role's own by default.
         workspace: None, ``"read"`` or a name; not available yet.
-        until: a completion criterion: a function of the value that returns True or what is still missing.
+        until: a completion criterion: a function of the value that returns True or what is still missing, a command
+            (met when it exits with 0), or a `Critic`.
         limits: of this call; `wall_seconds` ends it `TimedOut`.
         label: what a person sees instead of the role.
 
@@ -146,6 +150,38 @@ def approve(question: str, details: Any = None) -> Lazy[bool]:
     """A person's yes or no. With nobody to ask, the run pauses and ``antiphon resume RUN --approve`` answers."""
     asked: dict[str, Json] = {"question": question, "details": plain(details, "approve()")}
     return _leaf(f"approve({question[:40]!r})", Call(sort="approval", name="approve", task=asked))
+
+
+def choose(
+    question: str, options: Sequence[T], *, role: str = "judge", model: str | None = None, context: Context = ()
+) -> Lazy[T]:
+    """One of the options, picked by a subagent. Lazy, recorded and replayed like any agent call.
+
+    Args:
+        question: what is to be decided, and by which criteria.
+        options: what it may pick: texts or other plain values, each once, in an order that stays.
+        role: which subagent picks. The manifest declares it, as it does for `agent`.
+        model: which model answers; the role's own by default.
+        context: frames for this call alone.
+
+    Returns:
+        The option, as it was given. An answer that is none of them is sent back a few times; then the call ends as
+        `Failed` with category ``schema``.
+
+    Raises:
+        CallFailed: on await, when it ends without a value.
+    """
+    offered = options_of(options)
+    call = Call(
+        sort="agent",
+        name=role,
+        task=question_of(question, offered),
+        context=frames_of(context),
+        output=choice_of(offered),
+        label=f"choose: {question[:80]}",
+        settings=(("model", model),) if model is not None else (),
+    )
+    return _leaf(f"choose({question[:40]!r})", call)
 
 
 def _leaf(what: str, call: Call) -> Lazy[Any]:

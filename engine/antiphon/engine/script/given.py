@@ -201,3 +201,55 @@ def window_of(concurrency: int | None) -> int | None:
     if concurrency is not None and concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, not {concurrency}")
     return concurrency
+
+
+# --- choices ----------------------------------------------------------------------------------------------------------
+
+MAX_OPTIONS = 1_000
+"""How many options a choice may have."""
+
+
+def options_of(options: object) -> list[Json]:
+    """The options of a choice, as plain JSON. Raises `UsageError` for none, too many, or one that is there twice."""
+    if isinstance(options, set | frozenset):
+        raise HabitError("choose() was given a set, whose order changes from run to run", "choose(q, sorted(...))")
+    kind = type(options).__name__
+    if isinstance(options, str | bytes | Mapping) or not isinstance(options, Sequence):
+        raise HabitError(f"choose() takes a list of options, not {kind}", "choose(q, ['a', 'b'])")
+    offered = [plain(option, "choose()") for option in cast("Sequence[object]", options)]
+    if not 1 <= len(offered) <= MAX_OPTIONS:
+        raise UsageError(f"choose() takes 1 to {MAX_OPTIONS:,} options, not {len(offered)}")
+    seen: set[str] = set()
+    for option in offered:
+        text = strict_json(_numbered(option))
+        if text in seen:
+            raise UsageError(f"choose() was given {text[:100]} twice: nobody could tell the two apart")
+        seen.add(text)
+    return offered
+
+
+def choice_of(offered: Sequence[Json]) -> dict[str, Json]:
+    """The JSON Schema of a choice; where all are texts it says so, because more providers hold answers to that."""
+    texts: dict[str, Json] = {"type": "string"} if all(isinstance(option, str) for option in offered) else {}
+    return {**texts, "enum": list(offered)}
+
+
+def question_of(question: object, offered: Sequence[Json]) -> str:
+    """The task of a choice: the question, and each option on a line of its own, as JSON."""
+    if not isinstance(question, str) or not question.strip():
+        raise HabitError("choose() takes a question, as text", "choose('Which one fits?', options)")
+    lines = "\n".join(f"- {strict_json(option)}" for option in offered)
+    return f"{question}\n\nAnswer with exactly one of these options, as it is written here:\n{lines}"
+
+
+def _numbered(value: Json) -> Json:
+    """The value with whole floats as integers and keys in order: JSON Schema takes 1 and 1.0 for the same."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_numbered(entry) for entry in value]
+        case dict():
+            return {name: _numbered(value[name]) for name in sorted(value)}
+        case _:
+            return value
