@@ -257,3 +257,25 @@ async def test_messages_that_quote_code_cannot_break_the_report(tmp_path: Path) 
     text = markdown(synthesis, About(target="x"))
     assert all(line.isprintable() for line in text.split("\n"))
     json.loads(sarif(synthesis, About(target="x")))
+
+
+def test_patterns_made_to_take_for_ever_do_not(tmp_path: Path) -> None:
+    """Each of these alone took an audit from minutes to longer than the sun shines, on the one long name."""
+    hostile = ["*a" * 100 + "b", "**/a/" * 30 + "b", "a*" * 100 + "/**/c", "[a]*" * 90 + "b", "*a*a*a*a*a*ab"]
+    (tmp_path / ".gitignore").write_text("\n".join([*hostile, "left.py"]))
+    folder = tmp_path
+    for _ in range(30):
+        folder = folder / "a"
+        folder.mkdir()
+    (folder / ("a" * 250)).touch()
+    (folder / "left.py").touch()
+    found = survey(tmp_path, exclude=hostile)
+    assert [Path(file.unit).name for file in found.files] == [".gitignore", "a" * 250]
+    assert [Path(entry.unit).name for entry in found.left_out] == ["left.py"]
+
+
+@pytest.mark.parametrize("more", [[f"*x{number}y" for number in range(10_000)], ["**/a/" * 100 + "b"]])
+def test_more_patterns_than_anybody_means_hide_nothing(tmp_path: Path, more: list[str]) -> None:
+    (tmp_path / ".gitignore").write_text("\n".join(["a.py", *more]))
+    (tmp_path / "a.py").touch()
+    assert [file.unit for file in survey(tmp_path).files] == [".gitignore", "a.py"]

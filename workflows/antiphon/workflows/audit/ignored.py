@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-import pathspec
-
 from antiphon.engine.errors import UsageError
+from antiphon.subagents.ignore_patterns import Patterns, lines_of
 from antiphon.workflows.audit.files import read_regular
 
 # Names of folders that hold nothing a person wrote. What they are is said in the report.
@@ -34,6 +33,8 @@ GIT_IGNORE = ".gitignore"
 OWN_IGNORE = ".antiphonignore"
 EXCLUDED = "excluded by you (--exclude)"
 _LARGEST_IGNORE_FILE_BYTES = 1 << 20
+_MOST_WEIGHT = 10_000
+"""Of all patterns in force anywhere (names count 1 each); an ignore file beyond it hides nothing: all is looked at."""
 
 
 def folder_reason(path: Path, runs: Path | None = None) -> str | None:
@@ -65,12 +66,12 @@ class Layer:
     """The patterns of one ignore file, or of the person.
 
     Attributes:
-        base: what they are relative to. said: where they are from. spec: the patterns.
+        base: what they are relative to. said: where they are from. patterns: what they are.
     """
 
     base: Path
     said: str
-    spec: pathspec.GitIgnoreSpec
+    patterns: Patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +97,17 @@ class Rules:
     def reason(self, path: Path, *, folder: bool) -> str | None:
         """Why `path` is left out, or None if it is not."""
         for layer in (*([self.asked] if self.asked else []), *reversed(self.files)):
-            relative = path.relative_to(layer.base).as_posix() + ("/" if folder else "")
-            decision = layer.spec.check_file(relative)
-            if decision.include is not None:
-                return layer.said if decision.include else None
+            said = layer.patterns.decides(path.relative_to(layer.base).as_posix(), folder=folder)
+            if said is not None:
+                return layer.said if said else None
         return None
 
     def reading(self, base: Path, file: Path) -> Self:
         """These rules, and those of an ignore file whose patterns are relative to `base`."""
-        lines = _lines(file)
-        if not lines:
+        patterns = Patterns.of(_lines(file))
+        if not patterns.lines or patterns.weight + sum(layer.patterns.weight for layer in self.files) > _MOST_WEIGHT:
             return self
-        spec = pathspec.GitIgnoreSpec.from_lines(_valid(lines))
-        return replace(self, files=(*self.files, Layer(base, f"ignored by {file.name}", spec)))
+        return replace(self, files=(*self.files, Layer(base, f"ignored by {file.name}", patterns)))
 
 
 def excluding(patterns: Iterable[str], root: Path) -> Layer | None:
@@ -119,9 +118,9 @@ def excluding(patterns: Iterable[str], root: Path) -> Layer | None:
     """
     given = list(patterns)
     for pattern in given:
-        if not any(one.include is not None for one in pathspec.GitIgnoreSpec.from_lines(_valid([pattern])).patterns):
+        if not Patterns.of([pattern]).lines:
             raise PatternError(pattern)
-    return Layer(root, EXCLUDED, pathspec.GitIgnoreSpec.from_lines(given)) if given else None
+    return Layer(root, EXCLUDED, Patterns.of(given)) if given else None
 
 
 def rules_above(root: Path, exclude: Iterable[str] = ()) -> Rules:
@@ -163,15 +162,4 @@ def _between(top: Path, root: Path) -> Iterable[Path]:
 
 def _lines(file: Path) -> list[str]:
     """Lines of an ignore file; none if it is no regular file, or is too large to be meant seriously."""
-    data = read_regular(file, _LARGEST_IGNORE_FILE_BYTES) or b""
-    return data.decode("utf-8", "surrogateescape").splitlines()
-
-
-def _valid(lines: Iterable[str]) -> Iterable[str]:
-    """The lines that are patterns; git passes over those that are not, and so does this."""
-    for line in lines:
-        try:
-            pathspec.GitIgnoreSpec.from_lines([line])
-        except ValueError:
-            continue
-        yield line
+    return lines_of(read_regular(file, _LARGEST_IGNORE_FILE_BYTES) or b"")
