@@ -1,13 +1,15 @@
-"""subagents: what answers an agent call. Function agents and program agents now, model agents next; one contract.
+"""subagents: what answers an agent call: function agents, program agents, model agents. One contract.
 
 `function` is the contract (`Role`) and its simplest kind. `agents` performs calls for the engine: it finds the role and
-holds it to its criterion. `program` answers by running a program (`process`) in a `sandbox`, and turns its output into
-`records`: the immutable claims, verdicts and coverage that a synthesis is a view of. Importing this floor imports no
-model SDK.
+holds it to its criterion. `program` answers by running a program (`process`) in a `sandbox`; `loop` by asking a `model`
+in a conversation, as a role (`roles`) says. Both make `records`: the immutable claims, verdicts and coverage that a
+synthesis is a view of. Importing this floor imports no model SDK.
 """
 
 from antiphon.subagents.agents import Agents, SeesInputs
 from antiphon.subagents.function import FunctionAgent, Role, function_agent
+from antiphon.subagents.loop import ModelAgent
+from antiphon.subagents.model import Models
 from antiphon.subagents.process import Completed, ProcessLimits, Unavailable, run_command
 from antiphon.subagents.program import Invocation, Program, ProgramAgent, UnreadableOutput
 from antiphon.subagents.records import (
@@ -32,8 +34,10 @@ from antiphon.subagents.records import (
     file_span,
     from_json,
 )
+from antiphon.subagents.roles import RoleDefinition, Roles
 from antiphon.subagents.sandbox import Confinement, Sandbox, SandboxUnusable
 from antiphon.subagents.sandbox import choose as choose_sandbox
+from antiphon.subagents.tools import Tool, ToolResult, function_tool
 
 __all__ = [
     "Actor",
@@ -52,6 +56,8 @@ __all__ = [
     "Invocation",
     "Link",
     "Malformed",
+    "ModelAgent",
+    "Models",
     "Passage",
     "Patch",
     "PatchKey",
@@ -61,10 +67,14 @@ __all__ = [
     "Record",
     "Resolution",
     "Role",
+    "RoleDefinition",
+    "Roles",
     "Sandbox",
     "SandboxUnusable",
     "SeesInputs",
     "Severity",
+    "Tool",
+    "ToolResult",
     "Unavailable",
     "UnreadableOutput",
     "Verdict",
@@ -72,5 +82,6 @@ __all__ = [
     "file_span",
     "from_json",
     "function_agent",
+    "function_tool",
     "run_command",
 ]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from antiphon.engine import (
     AgentFailure,
+    Amount,
     Call,
     CallContext,
+    Limits,
     OutputType,
     Prepared,
     UndeclaredError,
     UsageError,
     output_type,
 )
+from antiphon.engine.amount import ONE_AGENT
+from antiphon.engine.call import Critic
+from antiphon.subagents.criteria import CommandPlace, CriterionJudge, check_command, critic_call
 from antiphon.subagents.function import Role
 from antiphon.tracing import Json
 
@@ -31,48 +36,103 @@ class SeesInputs(Protocol):
         ...
 
 
+@runtime_checkable
+class FloorOfCall(Protocol):
+    """A role whose floor depends on what it is asked."""
+
+    def floor_of(self, call: Call) -> Amount:
+        """Enough to finish this call and hand back."""
+        ...
+
+
+@runtime_checkable
+class OwnLimits(Protocol):
+    """A role with limits of its own, besides those of its calls."""
+
+    @property
+    def limits(self) -> Limits | None:
+        """What one call of it may use; None for no limits."""
+        ...
+
+
+@runtime_checkable
+class GoesOn(Protocol):
+    """A role that goes on where it was, when something is missing, instead of answering anew."""
+
+    async def until(self, ctx: CallContext, judge: CriterionJudge | None) -> Any:
+        """Answer, and go on while the judge says that something is missing."""
+        ...
+
+
 class Agents:
     """Performs agent calls with a set of roles.
 
     Args:
         roles: by name.
         schemas: named types for ``output="name"``.
+        commands: where the commands of criteria run; None if they cannot.
     """
 
-    def __init__(self, roles: Mapping[str, Role], schemas: Mapping[str, object] | None = None) -> None:
-        self._roles, self._schemas = dict(roles), dict(schemas or {})
-        self._seeing = {name: role for name, role in self._roles.items() if isinstance(role, SeesInputs)}
+    def __init__(
+        self,
+        roles: Mapping[str, Role],
+        schemas: Mapping[str, object] | None = None,
+        *,
+        commands: CommandPlace | None = None,
+    ) -> None:
+        self._roles, self._schemas, self._commands = dict(roles), dict(schemas or {}), commands
+        known = self._roles.items()
+        self._seeing = {name: role for name, role in known if isinstance(role, SeesInputs)}
+        self._asked = {name: role for name, role in known if isinstance(role, FloorOfCall)}
+        self._limited = {name: role for name, role in known if isinstance(role, OwnLimits)}
+        self._going_on = {name: role for name, role in known if isinstance(role, GoesOn)}
 
     def prepare(self, call: Call) -> Prepared:
         """What the call sees and needs. Raises `UndeclaredError` for a role that is not there."""
-        role = self._role(call)
-        if isinstance(call.until, str):
-            raise UsageError("a command as a criterion executes code, and needs the sandbox, which is not there yet")
+        role, until, limited = self._role(call.name), call.until, self._limited.get(call.name)
         visible: dict[str, Json] = {"version": role.version}
         if call.name in self._seeing:
             visible["inputs"] = dict(self._seeing[call.name].sees(call))
-        return Prepared(visible=visible, floor=role.floor, output=self._output(call, role))
+        floor = self._floor(call)
+        if isinstance(until, str):
+            check_command(until, self._commands)
+        elif isinstance(until, Critic):
+            critic = self._critic(call, until)
+            visible["critic"] = critic.version
+            floor = floor + ONE_AGENT + self._floor(critic_call(call, until, "", 0)) + ONE_AGENT
+        limits = limited.limits if limited is not None else None
+        return Prepared(visible=visible, floor=floor, output=self._output(call, role), limits=limits)
 
     async def perform(self, call: Call, context: CallContext) -> object:
         """Let the role answer, again while its criterion says that something is missing."""
-        role, until = self._role(call), call.until
+        role = self._role(call.name)
+        judge = None
+        if call.until is not None:
+            judge = CriterionJudge(call, context, context.output, self._commands)
+        if (going_on := self._going_on.get(call.name)) is not None:
+            return await going_on.until(context, judge)
         task = str(call.task)
-        if until is None:
+        if judge is None:
             return await role(task, context)
-        assert not isinstance(until, str)
-        output = self._output(call, role)
-        for _ in range(MAX_ROUNDS):
-            value = output.decode(output.encode(await role(task, context)))  # the value as the script would get it
-            context.missing = _missing(until(value))
-            if context.missing is None:
+        for rounds in range(MAX_ROUNDS):
+            value = await role(task, context)
+            if await judge(value, rounds) is None:
                 return value
         raise AgentFailure(f"stopped before its criterion {MAX_ROUNDS} times; still missing: {context.missing}")
 
-    def _role(self, call: Call) -> Role:
-        role = self._roles.get(call.name)
+    def _role(self, name: str) -> Role:
+        role = self._roles.get(name)
         if role is None:
-            raise UndeclaredError("role", call.name, list(self._roles))
+            raise UndeclaredError("role", name, list(self._roles))
         return role
+
+    def _critic(self, call: Call, critic: Critic) -> Role:
+        if critic.role == call.name:
+            raise UsageError(
+                f"{call.name!r} would judge itself, which is no independent critic",
+                advice='name another role: until=Critic("critic", ...)',
+            )
+        return self._role(critic.role)
 
     def _output(self, call: Call, role: Role) -> OutputType:
         declared = call.output if call.output is not None else role.output
@@ -82,9 +142,6 @@ class Agents:
             raise UndeclaredError("output schema", declared, list(self._schemas))
         return output_type(self._schemas[declared])
 
-
-def _missing(met: bool | str) -> str | None:
-    """What a criterion's answer says is missing; None when it is met."""
-    if met is True:
-        return None
-    return met if isinstance(met, str) and met else "the criterion is not met"
+    def _floor(self, call: Call) -> Amount:
+        asked = self._asked.get(call.name)
+        return self._roles[call.name].floor if asked is None else asked.floor_of(call)

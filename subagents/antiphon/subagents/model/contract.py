@@ -72,6 +72,7 @@ class Request:
         temperature: None for the provider's own.
         timeout_seconds: hard deadline of the whole request; None for none.
         key: the same for requests that belong together (a conversation), for clients that shard.
+        asker: who asks, for a person who answers: the role and its place in the run. No provider is told.
     """
 
     model: str
@@ -83,6 +84,7 @@ class Request:
     temperature: float | None = None
     timeout_seconds: float | None = 600.0
     key: str = ""
+    asker: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,21 @@ class AgentLimits(BaseModel):
     budget: Limits | None = None
 
 
+class Retrieve(BaseModel):
+    """Which passages of files a role's prompts begin with: ``retrieve: {from: [docs/**], most: 8, tokens: 3000}``.
+
+    Attributes:
+        sources: patterns of files to look in, as in an ignore file; below the workspace only. ``from`` in a role file.
+        most: passages at most. tokens: of all of them together at most, by estimate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_alias=True, validate_by_name=True)
+
+    sources: tuple[str, ...] = Field(validation_alias="from", min_length=1, max_length=100)
+    most: int = Field(default=8, ge=1, le=100)
+    tokens: int = Field(default=3000, ge=100, le=1_000_000)
+
+
 class RoleDefinition(BaseModel):
     """What a role file says.
 
@@ -38,7 +53,11 @@ class RoleDefinition(BaseModel):
         output: the name of the type of its value, where the call names none.
         framing: what it looks from: roles of one framing are one voice when support is counted.
         limits: of one conversation.
+        retrieve: the rule by which passages of files go into its prompts; None for none.
+        warm: the first request of those that share a beginning goes ahead alone, so that it is in the provider's prompt
+            cache for the others (`prompt.warm`).
         source: the file it came from; "built in" for those that ship with antiphon.
+        notes: what of the file is not taken as it is written, for whoever lists the roles.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,4 +71,7 @@ class RoleDefinition(BaseModel):
     output: str | None = None
     framing: str = ""
     limits: AgentLimits = AgentLimits()
+    retrieve: Retrieve | None = None
+    warm: bool = False
     source: str = "built in"
+    notes: tuple[str, ...] = ()

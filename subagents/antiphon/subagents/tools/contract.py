@@ -23,6 +23,10 @@ class ToolResult:
     failed: bool = False
 
 
+class Misfit(Exception):
+    """Raised by a tool before it does anything: the arguments do not fit. Told to the model, as something to repair."""
+
+
 class Tool(Protocol):
     """Something a model agent may call."""
 
@@ -37,5 +41,9 @@ class Tool(Protocol):
         ...
 
     async def __call__(self, arguments: Mapping[str, Json], ctx: CallContext) -> ToolResult:
-        """Answer arguments that fit the schema. Any exception but infrastructure is told to the model."""
+        """Answer arguments, which are an object. Any exception but infrastructure is told to the model.
+
+        Raises:
+            Misfit: they do not fit `spec`.
+        """
         ...
