@@ -18,6 +18,7 @@ import anyio
 import anyio.to_thread
 
 from antiphon.tracing import Json
+from antiphon.workflows.audit.models.dividing import AUDITOR
 from antiphon.workflows.audit.revision import Revision, RevisionError, read_revision, repository_of, write_revision
 from antiphon.workflows.audit.sarif_import import ROLE
 from antiphon.workflows.audit.survey import Survey
@@ -168,6 +169,8 @@ def looked_for(survey: Survey, found: Synthesis, lenses: tuple[str, ...], about:
             return f"the lens {sighting.lens} was not asked for" if sighting.lens else "only some lenses were asked for"
         if sighting.lens and sighting.tool not in own:  # a log of that tool says nothing of what ours would find
             return f"{sighting.tool} did not take part"
+        if sighting.tool == AUDITOR:
+            return "models were asked anew, and what they are silent about is not known to be gone"
         if reason := _omitted(sighting.uri, omitted):
             return reason
         gap = failed.get((sighting.uri, sighting.tool))

@@ -89,12 +89,13 @@ def cut(files: Sequence[File], size: int) -> list[list[File]]:
     groups: list[list[File]] = [[]]
     for file in files:
         groups[-1].append(file)
-        if _ends(file, size) or len(groups[-1]) >= size * _LONGEST_FACTOR:
+        if ends(file, size) or len(groups[-1]) >= size * _LONGEST_FACTOR:
             groups.append([])
     return [group for group in groups if group]
 
 
-def _ends(file: File, size: int) -> bool:
+def ends(file: File, size: int) -> bool:
+    """Whether a group of about `size` files ends with this one: by the hash of its name alone."""
     return int.from_bytes(hashlib.sha256(file.unit.encode()).digest()[:8]) % size == 0
 
 

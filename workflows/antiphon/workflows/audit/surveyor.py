@@ -69,13 +69,20 @@ class Surveyor:
         """Record the gaps, and cut the rest."""
         for record in self.survey.records():
             ctx.records.add(record)
-        cut: Plan = plan(self.survey, [analyser.check for analyser in self.analysers])
-        roles = {analyser.check.name: analyser.agent.name for analyser in self.analysers}
-        shards = tuple(ShardCall(role=roles[s.check], check=s.check, units=s.units) for s in cut.shards)
-        given = tuple(ShardCall(role=ROLE, check=file.check, units=(file.unit,)) for file in self.imports)
+        cut = self._plan()
         return Cut(
-            shards=(*shards, *given), planned={**cut.planned, **{file.unit: (file.check,) for file in self.imports}}
+            shards=self.shards(cut), planned={**cut.planned, **{file.unit: (file.check,) for file in self.imports}}
         )
+
+    def shards(self, cut: Plan | None = None) -> tuple[ShardCall, ...]:
+        """All calls of analysers to come, those of SARIF files last."""
+        roles = {analyser.check.name: analyser.agent.name for analyser in self.analysers}
+        planned = (cut or self._plan()).shards
+        shards = tuple(ShardCall(role=roles[s.check], check=s.check, units=s.units) for s in planned)
+        return *shards, *(ShardCall(role=ROLE, check=file.check, units=(file.unit,)) for file in self.imports)
+
+    def _plan(self) -> Plan:
+        return plan(self.survey, [analyser.check for analyser in self.analysers])
 
 
 def _seen(check: Check) -> Json:

@@ -6,11 +6,12 @@ import difflib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
-from antiphon.workflows.cli.audit_options import audit_options, format_options
+from antiphon.workflows.cli.audit_options import audit_options, format_options, spending_options
+from antiphon.workflows.cli.model_options import model_options
 from antiphon.workflows.cli.options import performing_options, runs_dir_option
 
 if TYPE_CHECKING:
@@ -39,16 +40,30 @@ class Given(TypedDict):
     sarif: tuple[str, ...]
     sandbox: str | None
     execute: bool
+    models: tuple[str, ...]
+    prices: tuple[str, ...]
+    rates: tuple[str, ...]
+    budget: str | None
+    max_agents: int | None
+    deadline: str | None
+    sweeps: int | None
+    project_roles: bool
+    yes: bool
 
 
 @click.command(name="audit", short_help="Audit a source tree, offline.")
 @click.argument("path", type=click.Path())
 @audit_options
+@model_options
+@spending_options
 @runs_dir_option
 @performing_options
 @format_options
 def command(path: str, **given: Unpack[Given]) -> int:
     """Audit the source tree (or the one file) at PATH with every analyser that is here, in parallel, offline.
+
+    With --model, models look too: they report, others try to refute what they report, and what that may cost is said
+    before it begins.
 
     What matters first goes to stdout; the whole report is written as Markdown, HTML, JSON and SARIF.
 
@@ -67,8 +82,14 @@ def command(path: str, **given: Unpack[Given]) -> int:
     )
     form = _form(given)
     _tell(held, given["since"])
-    end = AuditEnd(form)
-    perform = partial(_perform, held, asked_of(path, given, held), end)
+    end, asked = AuditEnd(form), asked_of(path, given, held)
+    if asked.models:
+        from antiphon.workflows.cli.audit_asking import agree
+        from antiphon.workflows.cli.model_options import tell_boxes
+
+        agree(asked, held, yes=given["yes"])
+        tell_boxes(asked.models)
+    perform = partial(_perform, held, asked, end)
     presentation = Presentation(backend=held.backend, json=form == "json", plain=given["plain"])
     options = Options(settings=settings_of(held))
     code = perform_and_report(perform, options, presentation, report=end.report, judge=end.judged)
@@ -101,9 +122,14 @@ def asked_of(path: str, given: Given, held: Configuration) -> Asked:
     baseline, since = given["baseline"], given["since"]
     if baseline is not None and since is not None:
         raise click.UsageError("--baseline and --since name two audits to compare with; give one of them")
-    for option, value in (("--baseline", baseline), ("--since", since)):
+    for option, value, what in (
+        ("--baseline", baseline, "what to compare with"),
+        ("--since", since, "what to compare with"),
+        ("--budget", given["budget"], "how much it may use"),
+        ("--deadline", given["deadline"], "how long it may take"),
+    ):
         if value is not None and not value.strip():  # such as a variable of a script that is not set
-            raise click.UsageError(f"{option} is empty: say what to compare with, or leave {option} out")
+            raise click.UsageError(f"{option} is empty: say {what}, or leave {option} out")
     return Asked(
         path=str(Path(path).absolute()),
         lenses=_lenses(given["lens"] or said.lens or ()),
@@ -116,7 +142,33 @@ def asked_of(path: str, given: Given, held: Configuration) -> Asked:
         fail_on=given["fail_on"] or said.fail_on or "",
         reuse=said.reuse if given["reuse"] is None else given["reuse"],
         configuration=str(held.file) if held.file else "",
+        **_models(given),
     )
+
+
+def _models(given: Given) -> dict[str, Any]:
+    """What is asked of models. Only the command line can: a configuration may come with the tree that is audited."""
+    spending = [f"--{name.replace('_', '-')}" for name in ("budget", "max_agents", "deadline", "sweeps") if given[name]]
+    if not given["models"]:
+        spending += [f"--{name[:-1]}" for name in ("prices", "rates") if given[name]]
+        if spending:
+            raise click.UsageError(f"{spending[0]} is about models, and no model is asked; add --model MODEL")
+        return {}
+    from antiphon.workflows.audit.models.bounds import seconds_of
+    from antiphon.workflows.cli.model_options import asked
+
+    typed = asked(None, given["models"], given["prices"], given["rates"])
+    return {
+        "models": typed.specs,
+        "prices": tuple(f"{name}={price}" for name, price in typed.prices.items()),
+        "rates": typed.rates,
+        "budget": given["budget"] or "",
+        "max_agents": given["max_agents"] or 0,
+        "deadline_seconds": seconds_of(given["deadline"]) if given["deadline"] else 0.0,
+        "sweeps": given["sweeps"] or 0,
+        "roles": str(typed.folder or ""),
+        "project_roles": given["project_roles"],
+    }
 
 
 def _lenses(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,4 +194,5 @@ async def _perform(held: Configuration, asked: Asked, end: AuditEnd, options: Op
     audit = await bind(asked, home=home, settings=options.settings, watching=options.watching[-1:])
     place = new_run(home)
     end.bound(audit.begins(place.run_id))
-    return await start(place, audit.loaded, audit.asked.arguments(), replace(options, conclude=audit.conclude))
+    options = replace(options, conclude=audit.conclude, closing=audit.close)
+    return await start(place, audit.loaded, audit.asked.arguments(), options)

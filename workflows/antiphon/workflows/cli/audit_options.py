@@ -46,6 +46,36 @@ def audit_options(function: F) -> F:
     return function
 
 
+def spending_options(function: F) -> F:
+    """What models may use."""
+    for option in reversed(
+        (
+            click.option("--budget", metavar="AMOUNT", help="With --model: use no more than this: 5usd."),
+            click.option(
+                "--max-agents",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="With --model: no more subagents than this, those of the analysers counted.",
+            ),
+            click.option("--deadline", metavar="TIME", help="With --model: pause after this: 30m."),
+            click.option(
+                "--sweeps",
+                type=click.IntRange(min=1, max=100),
+                metavar="N",
+                help="With --model: sweep at most so often for something new; 3 unless said.",
+            ),
+            click.option(
+                "--project-roles",
+                is_flag=True,
+                help="With --model: let role files of the audited project itself say how models audit it.",
+            ),
+            click.option("--yes", is_flag=True, help="With --model: begin, whatever it is likely to cost."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
 def format_options(function: F) -> F:
     """What goes to stdout."""
     for option in (

@@ -1,0 +1,1 @@
+"""Models beside the analysers: auditors through lenses, verifiers that attack, sweeps until dry, and their cost."""
