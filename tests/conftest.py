@@ -1,12 +1,16 @@
 """Backends: every async test runs on asyncio and trio, and on trio with a clock that jumps over idle time.
 
-Waiting on a thread counts as idle under that clock, so tests marked `real_time` run without it.
+Waiting on a thread counts as idle under that clock, so tests marked `real_time` run without it. No test asks anything
+but this machine: its clients, in child processes too, refuse.
 """
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 import trio.testing
+
+from antiphon.subagents.model.guard import forbid_real_requests
 
 REAL = ("asyncio", "trio")
 VIRTUAL = "virtual"
@@ -29,3 +33,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     if request.param == VIRTUAL:
         return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
     return request.param, {}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_real_requests() -> Iterator[None]:
+    """Every client of ours raises instead of reaching beyond this machine."""
+    with forbid_real_requests():
+        yield

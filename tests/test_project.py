@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[1]
 FLOORS = ("engine", "workflows", "subagents", "tracing")
 CODE = (*FLOORS, "tests", "examples", "benchmarks")
 BANNED = frozenset({"node", "graph", "flow", "crew", "swarm", "manager", "handler", "util", "helper"})
-# Names of libraries' own: of contextlib, logging, http.server, ast and importlib, and of SARIF.
+# Names of libraries' own: of contextlib, logging, http.server, ast, importlib and email, and of SARIF.
 BORROWED = frozenset(
     {
         "AbstractAsyncContextManager", "AbstractContextManager", "BaseHTTPRequestHandler", "ExceptHandler",
-        "NodeTransformer", "NodeVisitor", "NullHandler", "addHandler", "codeFlows", "iter_child_nodes", "util",
+        "NodeTransformer", "NodeVisitor", "NullHandler", "addHandler", "codeFlows", "iter_child_nodes", "util", "utils",
     }
 )  # fmt: skip
 # What reads Python calls the parts of a syntax tree as `ast` does.
@@ -97,7 +97,7 @@ def test_every_idea_has_one_name() -> None:
 
 @pytest.mark.checkout
 def test_the_words_are_found_wherever_they_hide() -> None:
-    for name in ("call_graph", "GraphReader", "stepNode", "utils", "task_manager_", "HELPERS", "crew"):
+    for name in ("call_graph", "GraphReader", "stepNode", "our_utils", "task_manager_", "HELPERS", "crew"):
         assert banned_in(name, BORROWED), name
     for name in ("overflow", "contextmanager", "paragraph", "utility", "workflow", "handle", "anode"):
         assert not banned_in(name, BORROWED), name
@@ -143,19 +143,21 @@ def test_nobody_is_told_to_look_away() -> None:
 EXPORTS = {
     "antiphon.subagents": {
         "Actor", "Agents", "Claim", "Completed", "Confinement", "Coverage", "Evidence", "Fact", "FactKey", "FileSpan",
-        "Finding", "FindingKey", "FunctionAgent", "Invocation", "Link", "Malformed", "Passage", "Patch", "PatchKey",
-        "ProcessLimits", "Program", "ProgramAgent", "Record", "Resolution", "Role", "Sandbox", "SandboxUnusable",
-        "SeesInputs", "Severity", "Unavailable", "UnreadableOutput", "Verdict", "choose_sandbox", "file_span",
-        "from_json", "function_agent", "run_command",
+        "Finding", "FindingKey", "FunctionAgent", "Invocation", "Link", "Malformed", "ModelAgent", "Models",
+        "Passage", "Patch", "PatchKey", "ProcessLimits", "Program", "ProgramAgent", "Record", "Resolution", "Role",
+        "RoleDefinition", "Roles", "Sandbox", "SandboxUnusable", "SeesInputs", "Severity", "Tool", "ToolResult",
+        "Unavailable", "UnreadableOutput", "Verdict", "choose_sandbox", "file_span", "from_json", "function_agent",
+        "function_tool", "run_command",
     },
     "antiphon.workflows": {
         "Ended", "Loaded", "Manifest", "Options", "RunPlace", "Synthesis", "find_run", "list_runs", "load", "new_run",
         "read_manifest", "resume", "runs_home", "start",
     },
     "antiphon.workflows.script": {
-        "AgentFailure", "Amount", "CallContext", "CallFailed", "InfrastructureError", "Outcome", "Outcomes", "Tally",
-        "agent", "approve", "branch", "budget", "claims", "fail", "function_agent", "get", "log", "now", "parallel",
-        "phase", "pipeline", "put", "quorum", "race", "random", "step", "step_function", "synthesize", "workflow",
+        "AgentFailure", "Amount", "CallContext", "CallFailed", "Critic", "InfrastructureError", "Outcome", "Outcomes",
+        "Tally", "agent", "approve", "branch", "budget", "choose", "claims", "fail", "function_agent", "get", "log",
+        "now", "parallel", "phase", "pipeline", "put", "quorum", "race", "random", "step", "step_function",
+        "synthesize", "workflow",
     },
     "antiphon.workflows.cli": {"main"},
 }  # fmt: skip
@@ -180,8 +182,19 @@ def test_public_names_of_the_lower_floors_are_sorted_and_there(module: str) -> N
 
 # --- what it weighs -------------------------------------------------------------------------------------------------
 
-SDKS = ("litellm", "openai", "anthropic", "httpx", "aiohttp", "requests")
-HEAVY = (*SDKS, "rich", "ruff", "bandit", "click", "jsonschema", "opentelemetry.sdk", "pathspec", "trio", "hypothesis")
+SDKS = ("litellm", "openai", "anthropic", "httpx", "httpx2", "aiohttp", "requests", "mcp", "starlette", "uvicorn")
+HEAVY = (
+    *SDKS,
+    "rich",
+    "yaml",
+    "ruff",
+    "bandit",
+    "click",
+    "jsonschema",
+    "opentelemetry.sdk",
+    "trio",
+    "hypothesis",
+)
 WEIGH = """
 import importlib, json, sys
 importlib.import_module(sys.argv[1])

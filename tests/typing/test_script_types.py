@@ -10,7 +10,7 @@ from typing import Any, assert_type
 from pydantic import BaseModel
 from antiphon.engine import Amount, Call, CallContext, Limits, Outcome, Outcomes, Prepared, Run, Tally
 from antiphon.engine.script.api import (
-    agent, approve, branch, budget, fail, get, now, parallel, phase, pipeline, put, quorum, race, random, step,
+    agent, approve, branch, budget, choose, fail, get, now, parallel, phase, pipeline, put, quorum, race, random, step,
 )
 from antiphon.subagents.function import function_agent
 from antiphon.subagents.testing import performers_of
@@ -24,6 +24,7 @@ async def right() -> None:
     assert_type(await agent("a"), Any)
     assert_type(await agent("a", output={"type": "object"}), Any)
     assert_type(await approve("ok?"), bool)
+    assert_type(await choose("which?", ["a", "b"]), str)
     assert_type(await parallel([agent("a", output=Model)]), Outcomes[Model])
     assert_type((await parallel([agent("a", output=Model)])).succeeded(), list[Model])
     assert_type(await race([agent("a", output=Model)]), Model)

@@ -113,6 +113,38 @@ def test_one_branch_is_shown_whole(antiphon: Antiphon, home: Path) -> None:
     assert "there is no main/7; below main there is 0" in err
 
 
+def test_critics_are_drawn_below_what_they_judged(antiphon: Antiphon, home: Path) -> None:
+    told: list[Told] = [
+        ("branch.started", "main/0", {"construct": "parallel", "items": 2}),
+        *(call(f"main/0/{item}/0", name="coder") for item in (0, 1)),
+        *(call(f"main/0/0/0/{number}", name="critic") for number in (0, 1)),
+        *(ended(f"main/0/0/0/{number}", name="critic") for number in (0, 1)),
+        ended("main/0/0/0", name="coder"),
+        ended("main/0/1/0", name="coder"),
+        ("branch.ended", "main/0", {"kind": "succeeded"}),
+    ]
+    write_run(home, [*BEGIN, *told, finished()])
+    lines = antiphon("show", "last")[1].splitlines()
+    drawn = [(line.index(name), name) for line in lines for name in ("coder", "critic") if f" {name} " in f"{line} "]
+    assert [name for _, name in drawn] == ["coder", "critic", "critic", "coder"]
+    assert drawn[0][0] < drawn[1][0] == drawn[2][0] > drawn[3][0]
+    assert "critic" not in antiphon("show", "last", "--depth", "2")[1]
+
+
+def test_what_a_replayed_call_made_itself_is_not_called_lost(antiphon: Antiphon, home: Path) -> None:
+    told: list[Told] = [
+        *(call("main/0"), call("main/0/0", name="critic"), ended("main/0/0", name="critic"), ended("main/0")),
+        ("run.epoch", "", {"epoch": 2}),
+        ("run.started", "", {"epoch": 2, "workflow": "demo"}),
+        ("call.reused", "main/0", {"call": "agent", "name": "worker", "kind": "succeeded", "source": "main/0"}),
+    ]
+    write_run(home, [*BEGIN, *told, finished()])
+    out = antiphon("show", "last")[1]
+    assert "reused" in out
+    assert "critic" in out
+    assert "not reached again" not in out
+
+
 def test_the_depth_can_be_limited(antiphon: Antiphon, home: Path) -> None:
     write_run(home, [*BEGIN, *fan_out(3, 0), finished()])
     tree = [line for line in antiphon("show", "last", "--depth", "0")[1].splitlines() if "main" in line]

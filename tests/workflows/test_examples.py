@@ -44,6 +44,10 @@ EXPECTED: dict[str, list[Expected]] = {
             arguments={"agents": 2},
         ),
     ],
+    "choose": [
+        Expected(ending="completed", value={"chosen": "patch", "result": "done: patch"}),
+        Expected(ending="completed", value={"chosen": "leave it", "result": "done: leave it"}, arguments={"days": 1}),
+    ],
     "fan_out": [
         Expected(
             ending="degraded",
@@ -55,6 +59,7 @@ EXPECTED: dict[str, list[Expected]] = {
             arguments={"files": ["ab"]},
         ),
     ],
+    "model_agent": [Expected(ending="completed", value={"tides": 5, "moss": 3})],
     "nested": [Expected(ending="degraded", value={"longest": "three", "cut": "degraded", "not measured": 6})],
     "pipeline": [Expected(ending="completed", value=["Draft of tides, improved", "Draft of moss, improved"])],
     "quorum": [Expected(ending="completed", value={"refuted": "yes", "votes": [True, None, True]})],

@@ -620,7 +620,14 @@ def test_the_examples_have_none(file: Path) -> None:
     assert find_habits(file.read_bytes(), str(file)) == []
 
 
+LIBRARIES_THREAD = {"portal.py", "litellm_home.py", "loopback.py", "server.py"}
+"""Where libraries that know only asyncio have a thread of their own; no branch of a run is in there."""
+
+
 @pytest.mark.checkout
 def test_our_own_code_has_none() -> None:
     for file in sorted(ROOT.glob("*/antiphon/**/*.py")):
-        assert find_habits(file.read_bytes(), str(file)) == [], file
+        found = find_habits(file.read_bytes(), str(file))
+        if file.name in LIBRARIES_THREAD:
+            found = [habit for habit in found if "asyncio" not in habit.problem]
+        assert found == [], file

@@ -114,7 +114,7 @@ async def test_a_run_in_its_home_ignores_itself_and_is_found(tmp_path: Path, wri
     place = new_run(home)
     loaded = load(write("fan.py", ECHO + FAN))
     await start(place, loaded, loaded.parameters.validate({}), Options())
-    assert (tmp_path / ".antiphon" / ".gitignore").read_text() == "*\n"
+    assert (tmp_path / ".antiphon" / ".gitignore").read_text() == "*\n!/roles/\n!/roles/**\n"
     assert list_runs(home) == [place]
     for wanted in ("last", place.run_id, place.run_id[-4:], str(place.directory)):
         assert find_run(home, wanted) == place

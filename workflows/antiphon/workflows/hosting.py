@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -13,9 +14,13 @@ from antiphon.engine import Approvals, Branch, Limits, Outcome, Outcomes, Perfor
 from antiphon.engine.result import Recorded
 from antiphon.engine.settings import HostFunction
 from antiphon.subagents.agents import Agents
+from antiphon.subagents.answers import SCHEMAS
+from antiphon.subagents.criteria import CommandPlace
 from antiphon.subagents.records import Claim, Coverage, Record, read_records
+from antiphon.subagents.sandbox import choose as choose_sandbox
 from antiphon.tracing import Json
 from antiphon.workflows.loading import Loaded
+from antiphon.workflows.model_roles import ModelRoles
 from antiphon.workflows.scripts import Scripts
 from antiphon.workflows.steps import Steps
 from antiphon.workflows.synthesis import Status, Synthesis, synthesize
@@ -32,8 +37,10 @@ class Hosted:
     loaded: Loaded
     scripts: Scripts
     performers: Mapping[str, Performer]
+    models: ModelRoles
     level: int = 0
     depth: int = DEFAULT_DEPTH
+    sandbox: str | None = None
 
     @property
     def name(self) -> str:
@@ -45,17 +52,32 @@ class Hosted:
         return self.loaded.declares(sort, name)
 
 
-def hosted(loaded: Loaded, scripts: Scripts, *, level: int = 0, depth: int | None = None) -> Hosted:
+def hosted(
+    loaded: Loaded,
+    scripts: Scripts,
+    *,
+    models: ModelRoles | None = None,
+    sandbox: str | None = None,
+    level: int = 0,
+    depth: int | None = None,
+) -> Hosted:
     """Give a loaded workflow the performers that its own roles and steps need.
 
     Args:
         loaded: the workflow.
         scripts: the run's workflow files, which it may nest.
+        models: what makes the run's model agents.
+        sandbox: what the commands of completion criteria run in; None for the best that works here.
         level: how many workflows are around it.
         depth: the deepest level that those around it allow; its own manifest can only narrow that.
+
+    Raises:
+        UsageError: a model role that it declares cannot be used.
     """
+    models = models or ModelRoles()
+    roles = {**models.agents(loaded.manifest, loaded.roles), **loaded.roles}
     performers: dict[str, Performer] = {
-        "agent": Agents(loaded.roles),
+        "agent": Agents(roles, SCHEMAS, commands=_commands(loaded, sandbox)),
         "step": Steps(loaded.steps),
         "approval": Approvals(),
     }
@@ -63,7 +85,12 @@ def hosted(loaded: Loaded, scripts: Scripts, *, level: int = 0, depth: int | Non
     deepest = DEFAULT_DEPTH if depth is None else depth
     if declared is not None:
         deepest = declared if depth is None else min(depth, level + declared)
-    return Hosted(loaded, scripts, performers, level, deepest)
+    return Hosted(loaded, scripts, performers, models, level, deepest, sandbox)
+
+
+def _commands(loaded: Loaded, sandbox: str | None) -> CommandPlace:
+    """Where the commands of a workflow's criteria run: beside its file, which they may read."""
+    return CommandPlace(folder=loaded.path.parent, sandbox=partial(choose_sandbox, sandbox))
 
 
 def host_functions() -> dict[str, HostFunction]:
@@ -85,7 +112,14 @@ def nested_workflow(
         )
     loaded = around.scripts.load(_beside(around.loaded.path, name))
     around.scripts.keep(branch.run.log, loaded)
-    child = hosted(loaded, around.scripts, level=around.level + 1, depth=around.depth)
+    child = hosted(
+        loaded,
+        around.scripts,
+        models=around.models,
+        sandbox=around.sandbox,
+        level=around.level + 1,
+        depth=around.depth,
+    )
     values = loaded.parameters.validate(args)
 
     async def body(inside: Branch) -> Any:

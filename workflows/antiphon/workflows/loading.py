@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import io
 import itertools
@@ -17,6 +18,7 @@ from typing import Any
 from antiphon.engine import UsageError
 from antiphon.engine.perform import describe_error
 from antiphon.subagents.function import Role
+from antiphon.subagents.roles.library import Roles
 from antiphon.workflows.habits import check_habits
 from antiphon.workflows.manifest import Manifest, read_manifest
 from antiphon.workflows.parameters import Parameters, parameters_of
@@ -66,18 +68,21 @@ class Loaded:
         return declared is None or name in declared
 
 
-def load(path: Path, *, roles: Mapping[str, Role] | None = None, builtin: str = "") -> Loaded:
+def load(
+    path: Path, *, roles: Mapping[str, Role] | None = None, builtin: str = "", library: Roles | None = None
+) -> Loaded:
     """Read a workflow file, check it, and only then execute it.
 
     Args:
         path: the file.
         roles: roles it may use besides the function agents it defines.
         builtin: the name of a workflow that ships with antiphon.
+        library: the model roles that its manifest may declare; by default those of the current folder's project.
 
     Raises:
         UsageError: it cannot be read, its manifest or habits are wrong, or importing it fails.
     """
-    return load_source(_read(path), path, roles=roles, builtin=builtin)
+    return load_source(_read(path), path, roles=roles, builtin=builtin, library=library)
 
 
 def load_source(
@@ -87,6 +92,7 @@ def load_source(
     kept_in: Path | None = None,
     roles: Mapping[str, Role] | None = None,
     builtin: str = "",
+    library: Roles | None = None,
 ) -> Loaded:
     """Check a workflow's text and execute it: this text, whatever any file says by now.
 
@@ -96,6 +102,7 @@ def load_source(
         kept_in: the file that the text was read from, where that is another.
         roles: see `load`.
         builtin: see `load`.
+        library: see `load`.
 
     Raises:
         UsageError: its manifest or habits are wrong, or importing it fails.
@@ -107,7 +114,9 @@ def load_source(
     things = vars(module).values()
     found = {thing.name: thing for thing in things if _is_role(thing)} | dict(roles or {})
     steps = {thing.name: thing for thing in things if isinstance(thing, StepFunction)}
-    _check_declared(shown, manifest, found, steps)
+    _check_steps(shown, manifest, steps)
+    _check_roles(shown, manifest, found, library)
+    _check_models(shown, manifest)
     return Loaded(
         manifest=manifest,
         main=module.main,
@@ -158,16 +167,38 @@ def _is_role(thing: object) -> bool:
     return not isinstance(thing, type) and all(hasattr(thing, name) for name in ("floor", "output", "version", "name"))
 
 
-def _check_declared(
-    path: Path, manifest: Manifest, roles: Mapping[str, Role], steps: Mapping[str, StepFunction]
-) -> None:
-    """Every step and role that the manifest declares must exist, before anything starts."""
-    for sort, declared, known in (("step", manifest.steps, steps), ("role", manifest.roles, roles)):
-        for name in declared:
-            if name not in known:
-                listing = ", ".join(sorted(known)) or "none"
-                problem = f"the manifest declares {sort} {name!r}, which the file does not define"
-                raise UsageError(
-                    f"{path}: {problem} (it defines: {listing})",
-                    advice=f"define it with @{'step_function' if sort == 'step' else 'function_agent'}({name!r})",
-                )
+def _check_steps(path: Path, manifest: Manifest, steps: Mapping[str, StepFunction]) -> None:
+    """Every step that the manifest declares must exist, before anything starts."""
+    for name in manifest.steps:
+        if name not in steps:
+            raise _undefined(path, f"step {name!r}", steps, f"define it with @step_function({name!r})")
+
+
+def _check_roles(path: Path, manifest: Manifest, roles: Mapping[str, Role], library: Roles | None) -> None:
+    """Every role that it declares must exist: in the file, or as a model role whose own file can be used."""
+    for name in manifest.roles:
+        if name in roles:
+            continue
+        library = library or Roles.here()
+        if name not in library:
+            close = difflib.get_close_matches(name, [*roles, *library.names()], n=1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
+            fix = f"{meant}define it with @function_agent({name!r}), or write .antiphon/roles/{name}.md"
+            raise _undefined(path, f"role {name!r}", roles, fix)
+        library.role(name)
+
+
+def _check_models(path: Path, manifest: Manifest) -> None:
+    """A model for a role that is not declared would never be asked, and nobody would notice."""
+    for name in manifest.models:
+        if name not in manifest.roles:
+            close = difflib.get_close_matches(name, manifest.roles, n=1)
+            meant = f"did you mean {close[0]!r}?" if close else f"declare it: add {name!r} to roles"
+            problem = f"the manifest's models name the role {name!r}, and its roles do not"
+            raise UsageError(f"{path}: {problem}", advice=meant)
+
+
+def _undefined(path: Path, what: str, defined: Mapping[str, object], fix: str) -> UsageError:
+    listing = ", ".join(sorted(defined)) or "none"
+    problem = f"the manifest declares {what}, which the file does not define (it defines: {listing})"
+    return UsageError(f"{path}: {problem}", advice=fix)

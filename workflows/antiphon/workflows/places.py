@@ -16,6 +16,8 @@ from antiphon.tracing.blobs import open_plain
 
 _MARK_BYTES = 64
 HOME = ".antiphon"
+_IGNORED = "*\n!/roles/\n!/roles/**\n"
+"""What git is told of all that: only the project's roles are anybody else's business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def make_run(directory: Path) -> RunPlace:
 
 def _ignore_itself(home: Path) -> None:
     if home.parent.name == HOME and not (ignore := home.parent / ".gitignore").exists():
-        ignore.write_text("*\n")
+        ignore.write_text(_IGNORED)
 
 
 def find_run(home: Path, wanted: str) -> RunPlace:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,11 +17,14 @@ from pydantic_core import to_json
 from antiphon.engine import Amount, Run, RunResult, Settings, UsageError
 from antiphon.engine.errors import leading
 from antiphon.engine.settings import LARGE_BYTES
+from antiphon.subagents.model.stall import StallWatch
+from antiphon.subagents.roles.library import Roles
 from antiphon.tracing import Json, Log, LogDamaged, LogUnusable, Redactor, exporting, open_log, read_log
 from antiphon.workflows import controls
 from antiphon.workflows.disk import RunBlobs, check_plain, recording, write_whole
 from antiphon.workflows.hosting import Hosted, host_functions, hosted
 from antiphon.workflows.loading import Loaded
+from antiphon.workflows.model_roles import EVENT, ModelRoles, ModelsAsked, check_answered
 from antiphon.workflows.places import RunPlace, is_ours
 from antiphon.workflows.scripts import Scripts
 
@@ -47,13 +51,18 @@ class Options:
         top_up: what to add to the run's own limits.
         watching: tasks that run beside it.
         conclude: writes reports once the script has ended; gives their names.
-        extra: further host functions.
+        models: which models answer roles. On a resume, what it is here goes before what the run began with.
+        sandbox: what the commands of completion criteria run in; None for the best that works here.
+        closing: lets go, once the attempt is over, of what the roles hold open.
     """
 
     settings: Settings = field(default_factory=Settings)
     top_up: Amount | None = None
     watching: tuple[Watching, ...] = ()
     conclude: Callable[[RunPlace, Run, RunResult], Mapping[str, str]] | None = None
+    models: ModelsAsked = field(default_factory=ModelsAsked)
+    sandbox: str | None = None
+    closing: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +82,12 @@ async def start(place: RunPlace, loaded: Loaded, arguments: Mapping[str, Any], o
     """Run a workflow for the first time, in the new run at `place`.
 
     Raises:
+        UsageError: no model answers one of its roles, or a role's file is bad.
         LogFailed: nothing could be recorded any more (disk full, I/O); the run can be resumed.
         LogUnusable: not even a beginning could be recorded.
     """
+    models = ModelRoles(options.models)
+    check_answered(loaded.manifest, loaded.source, loaded.roles, models, str(loaded.path))
     manifest = loaded.manifest.model_dump(mode="json")
     try:
         write_whole(place.directory / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
@@ -87,8 +99,12 @@ async def start(place: RunPlace, loaded: Loaded, arguments: Mapping[str, Any], o
         "builtin": loaded.builtin,
         "script": str(loaded.path),
         "script_sha256": loaded.digest,
+        "project": str(models.library.folder or ""),
     }
-    workflow = hosted(loaded, Scripts(place.directory))
+    if asked := options.models.to_json():
+        facts["models"] = asked
+    scripts = Scripts(place.directory, library=models.library)
+    workflow = hosted(loaded, scripts, models=models, sandbox=options.sandbox)
     return await _attempt(place, place.run_id, workflow, arguments, options, facts)
 
 
@@ -100,7 +116,12 @@ def _given(loaded: Loaded, arguments: Mapping[str, Any]) -> dict[str, Json]:
 
 
 async def resume(
-    place: RunPlace, options: Options, *, trust: bool = False, bound: Callable[[Audit], None] | None = None
+    place: RunPlace,
+    options: Options,
+    *,
+    trust: bool = False,
+    bound: Callable[[Audit], None] | None = None,
+    told: Callable[[Loaded, ModelRoles], None] | None = None,
 ) -> Ended:
     """Go on with a run: what is in its journal replays, the rest is performed.
 
@@ -109,6 +130,7 @@ async def resume(
         options: how to perform it.
         trust: execute the script of a run that was not made here.
         bound: is given the audit, if the run is one, once that is bound to its tree again.
+        told: is given the workflow and what answers its roles, before anything is performed; not of an audit.
 
     Raises:
         UsageError: the run came from elsewhere and `trust` is not given, its directory leads out of itself, its record
@@ -123,10 +145,24 @@ async def resume(
         )
     check_plain(place.directory)
     opened, scripts = _opened(place, ours=ours)
+    models = _models_again(opened, options.models, ours=ours)
+    scripts.library = models.library
+    options = replace(options, models=models.asked)
     loaded, options = await _loaded_again(scripts, opened, options, place.directory.parent, bound)
     arguments = loaded.parameters.validate(opened.arguments)
+    if told is not None and not opened.builtin:
+        told(loaded, models)
     place.control.mkdir(exist_ok=True)
-    return await _attempt(place, opened.run, hosted(loaded, scripts), arguments, options, {})
+    workflow = hosted(loaded, scripts, models=models, sandbox=options.sandbox)
+    return await _attempt(place, opened.run, workflow, arguments, options, {})
+
+
+def _models_again(opened: _Opened, now: ModelsAsked, *, ours: bool) -> ModelRoles:
+    """The models of a run that began earlier, those asked for now before them; roles are read where it was begun."""
+    asked = opened.models.then(now)
+    gone = opened.project and not os.path.isdir(opened.project)  # moved, as likely as not to where we are
+    library = Roles(Path(opened.project) if opened.project else None) if ours and not gone else None
+    return ModelRoles(asked, library=library, changed=asked.to_json() != opened.models.to_json())
 
 
 async def _loaded_again(
@@ -138,31 +174,41 @@ async def _loaded_again(
     from antiphon.workflows.audit.binding import bind
     from antiphon.workflows.audit.launch import Asked
 
-    audit = await bind(Asked.of(opened.arguments), home=home, settings=options.settings)
+    asked = Asked.of(opened.arguments).answered_by(options.models)
+    audit = await bind(asked, home=home, settings=options.settings, clients=options.models.clients)
     audit.begins(opened.run)
     if bound is not None:
         bound(audit)
-    return audit.loaded, replace(options, conclude=audit.conclude)
+    return audit.loaded, replace(options, conclude=audit.conclude, closing=audit.close)
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What a run says of its beginning. Its id stays what it was, whatever its directory is called by now."""
+    """What a run says of its beginning. Its id stays what it was, whatever its directory is called by now.
+
+    `project` is the folder whose role files it reads, "" where it began in none.
+    """
 
     run: str
     script: str
     builtin: str
     arguments: Mapping[str, Any]
+    models: ModelsAsked
+    project: str
 
 
 def _opened(place: RunPlace, *, ours: bool) -> tuple[_Opened, Scripts]:
-    events = [event for event in read_log(place.directory) if event.kind in ("run.opened", "input")]
+    events = [event for event in read_log(place.directory) if event.kind in ("run.opened", "input", EVENT)]
     data = next((event.data for event in events if event.kind == "run.opened"), None)
     match data:
         case None:
             raise UsageError(f"{place.run_id} ended before it began: nothing to resume", advice="start it again")
         case {"run": str(run), "script": str(script), "builtin": str(builtin), "arguments": dict(arguments)}:
-            return _Opened(run, script, builtin, arguments), Scripts.of(place.directory, events, ours=ours)
+            changed = [event.data for event in events if event.kind == EVENT]
+            models = ModelsAsked.of(changed[-1] if changed else data.get("models"))
+            project = str(data.get("project", "")).replace("\0", "")
+            scripts = Scripts.of(place.directory, events, ours=ours)
+            return _Opened(run, script, builtin, arguments, models, project), scripts
         case _:
             raise UsageError(f"{place.run_id} does not say what it ran", advice=f"antiphon verify {place.run_id}")
 
@@ -176,8 +222,14 @@ async def _attempt(
     facts: Mapping[str, Json],
 ) -> Ended:
     main = workflow.loaded.main
-    async with open_log(place.directory, redactor=Redactor.from_environment()) as log:
+    async with (
+        _closed(options.closing),
+        workflow.models,
+        open_log(place.directory, redactor=Redactor.from_environment()) as log,
+    ):
         async with exporting(log) as export:
+            if workflow.models.changed:
+                log.enqueue(EVENT, "", workflow.models.asked.to_json())
             workflow.scripts.keep(log, workflow.loaded)
             run = _run(place, run_id, log, workflow, options)
             result = await _watched(run, place, workflow, lambda: main(**arguments), options, facts)
@@ -227,6 +279,7 @@ async def _watched(
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(controls.follow, run, place.control)
+            tasks.start_soon(StallWatch(said=workflow.models.said), run)
             for watching in options.watching:
                 tasks.start_soon(watching, run)
             with _less_collecting():
@@ -236,6 +289,15 @@ async def _watched(
     except ExceptionGroup as group:
         raise leading(group) from None
     raise AssertionError("unreachable")
+
+
+@asynccontextmanager
+async def _closed(closing: Callable[[], Awaitable[None]] | None) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        if closing is not None:
+            await closing()
 
 
 @contextmanager

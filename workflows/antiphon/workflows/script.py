@@ -10,6 +10,7 @@ from typing import Any
 
 from antiphon.engine.amount import Amount
 from antiphon.engine.branch import current_branch
+from antiphon.engine.call import Critic
 from antiphon.engine.context import CallContext
 from antiphon.engine.errors import AgentFailure, CallFailed, InfrastructureError
 from antiphon.engine.outcome import Outcome, Outcomes, Tally
@@ -18,6 +19,7 @@ from antiphon.engine.script.api import (
     approve,
     branch,
     budget,
+    choose,
     fail,
     get,
     log,
@@ -65,6 +67,7 @@ __all__ = [
     "Amount",
     "CallContext",
     "CallFailed",
+    "Critic",
     "InfrastructureError",
     "Outcome",
     "Outcomes",
@@ -73,6 +76,7 @@ __all__ = [
     "approve",
     "branch",
     "budget",
+    "choose",
     "claims",
     "fail",
     "function_agent",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from antiphon.engine import UsageError
+from antiphon.subagents.roles.library import Roles
 from antiphon.tracing import Event, Log
 from antiphon.tracing.blobs import open_plain
 from antiphon.workflows.disk import recording, write_whole
@@ -40,17 +41,19 @@ class Scripts:
         directory: the run's.
         ours: whether files outside of it may be executed.
         copies: the newest copy, by the file's absolute path.
+        library: the model roles that they may declare; by default those of the current folder's project.
     """
 
     directory: Path
     ours: bool = True
     copies: dict[str, Copy] = field(default_factory=dict[str, Copy])
+    library: Roles | None = None
     _loaded: dict[Path, Loaded] = field(default_factory=dict[Path, Loaded])
 
     @classmethod
-    def of(cls, directory: Path, events: Iterable[Event], *, ours: bool) -> Scripts:
+    def of(cls, directory: Path, events: Iterable[Event], *, ours: bool, library: Roles | None = None) -> Scripts:
         """Those of a run that began earlier, by its log."""
-        found = cls(directory, ours)
+        found = cls(directory, ours, library=library)
         for event in events:
             if event.kind == "input":
                 found._take(event.data)
@@ -63,7 +66,8 @@ class Scripts:
             UsageError: it cannot be loaded; it is gone and there is no copy; the copy is not what the log says.
         """
         if path not in self._loaded:
-            self._loaded[path] = load(path) if self.ours and path.is_file() else self._from_copy(path)
+            here = self.ours and path.is_file()
+            self._loaded[path] = load(path, library=self.library) if here else self._from_copy(path)
         return self._loaded[path]
 
     def keep(self, log: Log, loaded: Loaded) -> None:
@@ -100,7 +104,7 @@ class Scripts:
         content = _read(kept)
         if hashlib.sha256(content).hexdigest() != copy.sha256:
             raise UsageError(f"{kept} is not what the run executed", advice=f"antiphon verify {self.directory.name}")
-        return load_source(content.decode(), path, kept_in=kept)
+        return load_source(content.decode(), path, kept_in=kept, library=self.library)
 
 
 def _read(kept: Path) -> bytes:

@@ -14,7 +14,7 @@ from antiphon.engine.errors import UsageError
 from antiphon.workflows.cli.untrusted import mapping
 
 BACKENDS: Final = ("asyncio", "trio")
-_KEYS: Final = ("runs_dir", "concurrency", "processes", "backend", "audit")
+_KEYS: Final = ("runs_dir", "concurrency", "processes", "backend", "model", "models", "prices", "audit")
 _AUDIT_KEYS: Final = ("fail_on", "lens", "exclude", "baseline", "reuse", "sandbox", "sarif")
 
 
@@ -63,6 +63,7 @@ class Configuration:
         concurrency: provider attempts in flight at once; None for the engine's own.
         processes: child processes at once; None for the engine's own.
         backend: the event loop.
+        models: which models answer: ``M``, and ``ROLE=M`` for roles. prices: what models cost, by name.
         audit: what holds for audits.
         file: the file that says so; None if there is none.
     """
@@ -71,6 +72,8 @@ class Configuration:
     concurrency: int | None = None
     processes: int | None = None
     backend: str = "asyncio"
+    models: tuple[str, ...] = ()
+    prices: Mapping[str, Any] = field(default_factory=dict[str, Any])
     audit: AuditConfiguration = field(default_factory=AuditConfiguration)
     file: Path | None = field(default=None, compare=False)
 
@@ -83,6 +86,8 @@ class Configuration:
             concurrency=self.concurrency if concurrency is None else concurrency,
             processes=self.processes if processes is None else processes,
             backend=self.backend if backend is None else backend,
+            models=self.models,
+            prices=self.prices,
             audit=self.audit,
             file=self.file,
         )
@@ -126,14 +131,28 @@ def _table(file: Path, names: tuple[str, ...]) -> Mapping[str, Any] | None:
 
 def _read(file: Path, table: Mapping[str, Any]) -> Configuration:
     _check_keys(file, table, _KEYS)
+    models, prices = _models(file, table)
     return Configuration(
         runs_dir=_folder(file, table.get("runs_dir")),
         concurrency=_number(file, "concurrency", table.get("concurrency")),
         processes=_number(file, "processes", table.get("processes")),
         backend=_backend(file, table.get("backend", "asyncio")),
+        models=models,
+        prices=prices,
         audit=_audit(file, table.get("audit", {})),
         file=file,
     )
+
+
+def _models(file: Path, table: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    if not any(name in table for name in ("model", "models", "prices")):
+        return (), {}
+    from antiphon.workflows.cli.model_options import Unsuitable, configured
+
+    try:
+        return configured(file.parent, table)
+    except Unsuitable as error:
+        raise ConfigurationError(file, str(error)) from None
 
 
 def _check_keys(file: Path, table: Mapping[str, Any], known: Sequence[str]) -> None:

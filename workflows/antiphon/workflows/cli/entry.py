@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "runs": ("antiphon.workflows.cli.runs", "List the runs."),
     "show": ("antiphon.workflows.cli.show", "Show what a run did: tree, outcomes, cost, census."),
     "why": ("antiphon.workflows.cli.why", "Show why a run says something: who, on what evidence, in which context."),
+    "answer": ("antiphon.workflows.cli.answer", "Answer what a run asks its model, where that is file:DIR."),
+    "roles": ("antiphon.workflows.cli.roles", "List the roles that model agents can take."),
     "verify": ("antiphon.workflows.cli.verify", "Check that a run's record was not changed."),
     "clean": ("antiphon.workflows.cli.clean", "Remove the bulky parts of ended runs."),
     "doctor": ("antiphon.workflows.cli.doctor", "Show what works on this machine, and what to type for the rest."),

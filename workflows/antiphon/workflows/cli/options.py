@@ -15,6 +15,9 @@ runs_dir_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Where runs live, instead of .antiphon/runs here.",
 )
+sandbox_option = click.option(
+    "--sandbox", metavar="NAME", help="What the commands of completion criteria run in; antiphon doctor lists them."
+)
 json_option = click.option("--json", is_flag=True, help="Print JSON on stdout.")
 run_argument = click.argument("run", metavar="RUN")
 """A run's id, a unique beginning or ending of it, `last`, or its directory."""

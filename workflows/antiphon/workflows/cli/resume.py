@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 
 import click
 
+from antiphon.workflows.cli.model_options import model_options
 from antiphon.workflows.cli.options import (
     OptionalValues,
     json_option,
     performing_options,
     run_argument,
     runs_dir_option,
+    sandbox_option,
 )
 from antiphon.workflows.cli.terminal import talk
 from antiphon.workflows.cli.words import FAILURES, moment
 
 if TYPE_CHECKING:
+    from antiphon.workflows.audit.launch import Audit
+    from antiphon.workflows.cli.performing import Presentation
+    from antiphon.workflows.loading import Loaded
+    from antiphon.workflows.model_roles import ModelRoles
     from antiphon.workflows.places import RunPlace
+    from antiphon.workflows.running import Options
 
 ALL = "*"
 
@@ -41,16 +48,18 @@ class Asked:
         budget: the top-up as typed, or empty.
         answers: yes or no by path; ``*`` for every open question.
         retry: kinds of failures to perform again.
+        models: whether models, or anything that goes with them, were named.
     """
 
     budget: str = ""
     answers: dict[str, bool]
     retry: frozenset[str] = frozenset()
+    models: bool = False
 
     @property
     def can_be_left(self) -> bool:
         """Whether all of it can be asked of a run that goes on in another process."""
-        return bool(self.budget or self.answers) and not self.retry
+        return bool(self.budget or self.answers) and not (self.retry or self.models)
 
 
 @click.command(name="resume", cls=_Resume, short_help="Go on with a run.")
@@ -60,6 +69,8 @@ class Asked:
 @click.option("--approve", multiple=True, metavar="[=PATH]", help="Answer yes.")
 @click.option("--deny", multiple=True, metavar="[=PATH]", help="Answer no.")
 @click.option("--trust", is_flag=True, help="Execute the script of a run that was not made here.")
+@model_options
+@sandbox_option
 @runs_dir_option
 @performing_options
 @json_option
@@ -70,6 +81,10 @@ def command(
     approve: tuple[str, ...],
     deny: tuple[str, ...],
     trust: bool,
+    models: tuple[str, ...],
+    prices: tuple[str, ...],
+    rates: tuple[str, ...],
+    sandbox: str | None,
     runs_dir: Path | None,
     backend: str | None,
     concurrency: int | None,
@@ -83,37 +98,56 @@ def command(
     """
     from antiphon.engine import parse_top_up
     from antiphon.tracing import LogBusy
-    from antiphon.workflows.cli.audit_end import AuditEnd
     from antiphon.workflows.cli.configuration import configuration
-    from antiphon.workflows.cli.performing import Presentation, perform_and_report, settings_of
+    from antiphon.workflows.cli.model_options import asked as models_asked
+    from antiphon.workflows.cli.performing import Presentation, settings_of
     from antiphon.workflows.places import find_run, runs_home
-    from antiphon.workflows.running import Options, resume
+    from antiphon.workflows.running import Options
 
     held = configuration().with_options(
         runs_dir=runs_dir, concurrency=concurrency, processes=processes, backend=backend
     )
     top_up = parse_top_up(budget) if budget else None
-    asked = Asked(budget=budget or "", answers=_answers(approve, deny), retry=_kinds(retry))
+    answering = models_asked(None, models, prices, rates)
+    named = bool(models or prices or rates or sandbox)
+    asked = Asked(budget=budget or "", answers=_answers(approve, deny), retry=_kinds(retry), models=named)
     place = find_run(runs_home(held.runs_dir), run)
     if _left_to_owner(place, asked):
         return 0
     _check(place, asked)
     settings = settings_of(held, retry_failed=asked.retry, answers=asked.answers)
-    presentation, end = Presentation(backend=held.backend, json=json, plain=plain), AuditEnd()
+    options = Options(settings=settings, top_up=top_up, models=answering, sandbox=sandbox)
     try:
-        code = perform_and_report(
-            partial(resume, place, trust=trust, bound=end.bound),
-            Options(settings=settings, top_up=top_up),
-            presentation,
-            report=end.report,
-            judge=end.judged,
-        )
-        end.say_verdict()
-        return code
+        return _gone_on(place, options, Presentation(backend=held.backend, json=json, plain=plain), trust, models)
     except LogBusy:  # it began between our look and our attempt
         if _left_to_owner(place, asked):
             return 0
         raise
+
+
+def _gone_on(
+    place: RunPlace, options: Options, presentation: Presentation, trust: bool, models: tuple[str, ...]
+) -> int:
+    """Go on with a run, and tell its end: the exit code. Raises `LogBusy` when somebody else began to meanwhile."""
+    from antiphon.workflows.cli.audit_end import AuditEnd
+    from antiphon.workflows.cli.model_options import check_roles, tell_boxes
+    from antiphon.workflows.cli.performing import perform_and_report
+    from antiphon.workflows.running import resume
+
+    end = AuditEnd()
+
+    def told(loaded: Loaded, roles: ModelRoles) -> None:
+        check_roles(models, (*loaded.manifest.roles, *loaded.roles), roles.library)
+        tell_boxes(roles.asked.specs)
+
+    def bound(audit: Audit) -> None:
+        tell_boxes(audit.asked.models)
+        end.bound(audit)
+
+    go_on = partial(resume, place, trust=trust, bound=bound, told=told)
+    code = perform_and_report(go_on, options, presentation, report=end.report, judge=end.judged)
+    end.say_verdict()
+    return code
 
 
 def _answers(approve: tuple[str, ...], deny: tuple[str, ...]) -> dict[str, bool]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from antiphon.workflows.cli.options import json_option, performing_options, runs_dir_option
+from antiphon.workflows.cli.model_options import model_options
+from antiphon.workflows.cli.options import json_option, performing_options, runs_dir_option, sandbox_option
 
 
 @click.command(name="run", short_help="Run a workflow file.")
@@ -19,6 +20,8 @@ from antiphon.workflows.cli.options import json_option, performing_options, runs
     metavar="NAME=VALUE",
     help="An argument for main: text, or JSON where its type asks for it; =@FILE reads a file. Can be repeated.",
 )
+@model_options
+@sandbox_option
 @runs_dir_option
 @performing_options
 @click.option("--yes", is_flag=True, help="Answer yes to whatever the run asks.")
@@ -26,6 +29,10 @@ from antiphon.workflows.cli.options import json_option, performing_options, runs
 def command(
     file: Path,
     pairs: tuple[str, ...],
+    models: tuple[str, ...],
+    prices: tuple[str, ...],
+    rates: tuple[str, ...],
+    sandbox: str | None,
     runs_dir: Path | None,
     backend: str | None,
     concurrency: int | None,
@@ -40,18 +47,25 @@ def command(
     resumed.
     """
     from antiphon.workflows.cli.configuration import configuration
+    from antiphon.workflows.cli.model_options import asked, check_roles, tell_boxes
     from antiphon.workflows.cli.performing import Presentation, perform_and_report, scripts_talk, settings_of
     from antiphon.workflows.loading import load
+    from antiphon.workflows.model_roles import ModelRoles, check_answered
     from antiphon.workflows.places import new_run, runs_home
     from antiphon.workflows.running import Options, start
 
     held = configuration().with_options(
         runs_dir=runs_dir, concurrency=concurrency, processes=processes, backend=backend
     )
+    answering = asked(held, models, prices, rates)
+    roles = ModelRoles(answering)
     with scripts_talk():
-        loaded = load(file)
+        loaded = load(file, library=roles.library)
+    check_roles(models, (*loaded.manifest.roles, *loaded.roles), roles.library)
+    check_answered(loaded.manifest, loaded.source, loaded.roles, roles, str(file))
     arguments = loaded.parameters.validate(loaded.parameters.from_text(pairs))
     place = new_run(runs_home(held.runs_dir))
-    options = Options(settings=settings_of(held, answers={"*": True} if yes else {}))
+    tell_boxes(answering.specs)
+    options = Options(settings=settings_of(held, answers={"*": True} if yes else {}), models=answering, sandbox=sandbox)
     presentation = Presentation(backend=held.backend, json=json, plain=plain)
     return perform_and_report(partial(start, place, loaded, arguments), options, presentation)

@@ -10,6 +10,8 @@ import click
 from antiphon.workflows.cli.options import json_option, run_argument, runs_dir_option
 
 if TYPE_CHECKING:
+    from antiphon.tracing import Json
+    from antiphon.workflows.cli.seen import SeenCall, SeenRun
     from antiphon.workflows.cli.story import Entry, Story
 
 
@@ -18,12 +20,25 @@ if TYPE_CHECKING:
 @runs_dir_option
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Levels of the tree.  [default: 4; JSON: all]")
 @click.option("--branch", metavar="PATH", help="Only this place of the tree (as in main/2/17), with all its children.")
+@click.option("--context", metavar="BRANCH", help="Exactly what the subagent at this place saw, and what it did.")
+@click.option("--turn", type=click.IntRange(min=1), metavar="N", help="With --context: what was sent at this request.")
 @json_option
-def command(run: str, runs_dir: Path | None, depth: int | None, branch: str | None, json: bool) -> int:
+def command(
+    run: str,
+    runs_dir: Path | None,
+    depth: int | None,
+    branch: str | None,
+    context: str | None,
+    turn: int | None,
+    json: bool,
+) -> int:
     """Show what RUN did: its tree, outcomes, cost and time, census, decisions, and what was in flight at a kill.
 
-    RUN is a run's id, a unique beginning or ending of it, `last`, or its directory.
+    RUN is a run's id, a unique beginning or ending of it, `last`, or its directory. With --context BRANCH, a call's
+    place as in main/2/17/0, exactly what that subagent saw: instructions, frames, task, tools, and then its turns.
     """
+    if context is not None or turn is not None:
+        return _show_context(run, runs_dir, context, turn, json, tree=branch is not None or depth is not None)
     from antiphon.workflows.cli.account import print_account, story_json
     from antiphon.workflows.cli.configuration import configuration
     from antiphon.workflows.cli.telling import read_story
@@ -47,6 +62,64 @@ def command(run: str, runs_dir: Path | None, depth: int | None, branch: str | No
             entry.reason = ""  # the account has said it
         draw(paper, entry, Drawing(depth=shown, epoch=story.epoch, unfolded=branch or ""))
     return 0
+
+
+def _show_context(
+    run: str, runs_dir: Path | None, context: str | None, turn: int | None, as_json: bool, *, tree: bool
+) -> int:
+    """Print what the call at a place saw, or name the calls below it."""
+    from antiphon.engine import UsageError
+    from antiphon.workflows.cli.configuration import configuration
+    from antiphon.workflows.cli.seen import call_json, found, read_calls
+    from antiphon.workflows.cli.seen_text import print_calls
+    from antiphon.workflows.cli.terminal import data
+    from antiphon.workflows.places import find_run, runs_home
+
+    if context is None:
+        advice = f"antiphon show {run} --context BRANCH --turn {turn}"
+        raise UsageError("--turn is of one call's conversation", advice=advice)
+    if tree:
+        raise UsageError("--context shows one call, and --branch and --depth a tree", advice="use one or the other")
+    place = find_run(runs_home(runs_dir or configuration().runs_dir), run)
+    seen = read_calls(place.directory)
+    calls = found(seen, context.rstrip("/"))
+    if len(calls) == 1:
+        return _show_call(seen, calls[0], turn, as_json)
+    if turn is not None:
+        raise UsageError(f"{context} has {len(calls)} calls; --turn is of one", advice=f"--context {calls[0].path}")
+    if as_json:
+        _print_json({"run": seen.directory.name, "calls": [call_json(call) for call in calls]})
+    else:
+        print_calls(data(), seen, context, calls)
+    return 0
+
+
+def _show_call(run: SeenRun, call: SeenCall, turn: int | None, as_json: bool) -> int:
+    from antiphon.workflows.cli.seen import call_json, context_json, context_of
+    from antiphon.workflows.cli.seen_text import print_context, print_sent
+    from antiphon.workflows.cli.terminal import data
+
+    seen = context_of(run, call)
+    sent = None
+    if turn is not None:
+        from antiphon.workflows.cli.seen_sent import sent_at
+
+        sent = sent_at(seen, turn)
+    if as_json:
+        _print_json(context_json(run, seen) if sent is None else {**call_json(call), **sent.to_json()})
+    elif sent is None:
+        print_context(data(), run, seen)
+    else:
+        print_sent(data(), run, seen, sent)
+    return 0
+
+
+def _print_json(content: dict[str, Json]) -> None:
+    from json import dumps
+
+    from antiphon.workflows.cli.terminal import data
+
+    data().raw(dumps(content) + "\n")
 
 
 def _found(story: Story, branch: str | None) -> Entry:

@@ -91,8 +91,8 @@ def _draw_children(
         leaf = _standing_for(child)
         name = child.path.rpartition("/")[2]
         paper.line(Piece(indent + elbow, "dim"), *_words(paper, leaf, name, drawing))
-        if not leaf.is_call:
-            _draw_below(paper, leaf, indent + further, below)
+        # Below a call are those that it made itself, as of its critic; it replays with them.
+        _draw_below(paper, leaf, indent + further, replace(below, epoch=0) if leaf.reused else below)
     if hidden is not None:
         paper.line(Piece(f"{indent}{_elbow(paper, not more)[0]}{paper.mark} {hidden}", "dim"))
 

@@ -37,7 +37,7 @@ _ATTRIBUTES: Final[dict[Kind, frozenset[str]]] = {
     "tally": _names_of(outcome.Tally),
 }
 # These take their argument into a subagent's context or into the record: values, and nothing around them.
-_TAKE_VALUES: Final = frozenset({"agent", "step", "approve", "workflow", "put"})
+_TAKE_VALUES: Final = frozenset({"agent", "step", "approve", "choose", "workflow", "put"})
 
 
 def misuses(kinds: Kinds) -> Iterator[Found]:
