@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from antiphon.engine import Amount, CallContext, InfrastructureError, Limits, Run
+from antiphon.engine import Amount, CallContext, InfrastructureError, Limits, Run, Settings
 from antiphon.engine.call import Call
 from antiphon.engine.journal import read_journal
 from antiphon.engine.script.api import agent, parallel
@@ -173,3 +173,19 @@ async def test_an_attempt_cancelled_while_its_start_is_recorded_was_not_sent_and
     assert len(ran.events("attempt.started")) == 1
     assert read_journal(ran.events()).spent == ran.run.budget.root.spent
     assert not ran.result.spent.count("usd")
+
+
+async def test_a_tool_may_ask_a_model_itself_also_with_one_permit() -> None:
+    async def uses(_call: Call, ctx: CallContext) -> object:
+        async with ctx.attempt(sort="tool") as tool:
+            async with ctx.attempt(Amount(usd="0.1")) as asked:
+                asked.settle()
+            tool.settle()
+        return "done"
+
+    async def main() -> list[str]:
+        return (await parallel([agent("a"), agent("b")])).succeeded()
+
+    ran = await memory_run(main, performers={"agent": AnsweringCalls(uses)}, settings=Settings(attempts=1))
+    assert ran.value == ["done", "done"]
+    assert (ran.result.spent.count("tool_calls"), ran.result.spent.count("model_calls")) == (2, 2)

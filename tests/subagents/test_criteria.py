@@ -114,6 +114,18 @@ async def test_a_critic_is_a_call_of_its_own_that_sees_task_and_value_and_not_th
     assert ran.result.spent.count("agent_calls") == 3
 
 
+async def test_a_critic_that_may_not_spend_enough_leaves_the_judged_over_budget_and_not_failed() -> None:
+    """So that raising the limit performs both again."""
+    thrifty = CRITIC.model_copy(update={"limits": AgentLimits(budget=Limits(output_tokens=1))})
+
+    async def main() -> Any:
+        return await branch("b", agent("Write a line.", until=UNTIL))
+
+    performers = model_agents(models(["moss"], judged("")), WORKER, thrifty)
+    ran = await memory_run(main, performers=performers)
+    assert ran.value.kind == "over_budget"
+
+
 def lines(request: Request) -> str:
     """A writer that writes of the sea once it is told to, and a critic that wants it."""
     words = request.messages[-1].text

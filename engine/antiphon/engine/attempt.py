@@ -106,8 +106,9 @@ class Attempt:
         context.waits_for("the budget")
         try:
             self._hold = await context.carve.reserve(self._worst)
-            context.waits_for("a process" if self._sort == "process" else "a permit")
-            await self._enter(run.processes if self._sort == "process" else run.admission)
+            if self._sort != "tool":  # a tool is called in this process, and may itself send what needs a permit
+                context.waits_for("a process" if self._sort == "process" else "a permit")
+                await self._enter(run.processes if self._sort == "process" else run.admission)
             if self._gate is not None:
                 context.waits_for(f"its turn at {self._gate.name}")
                 await self._gate.enter()
@@ -156,7 +157,6 @@ class Attempt:
     ) -> None:
         context, run, hold, permit = self._context, self._context.run, self._hold, self._permit
         assert hold is not None
-        assert permit is not None
         overdrafts: tuple[Overdraft, ...] = ()
         if self._released or _known_not_billed(error, self._actual):
             spent = NOTHING
@@ -177,7 +177,8 @@ class Attempt:
         finally:
             if self._gate is not None:
                 self._gate.leave()
-            await permit.__aexit__(kind, error, trace)
+            if permit is not None:
+                await permit.__aexit__(kind, error, trace)
 
 
 def _known_not_billed(error: BaseException | None, actual: Amount | None) -> bool:

@@ -255,6 +255,8 @@ def _failed(place: Place, error: Exception) -> Outcome[Any]:
         case AgentFailure():
             kept = None if error.raw is None else place.branch.run.log.redact(error.raw)
             return Failed(path=path, reason=error.message, raw=kept)
+        case CallFailed(outcome=OverBudget() as over):  # raising that limit performs this call again, too
+            return replace(over, path=path)
         case CallFailed():
             return Failed(path=path, reason=str(error))
         case TimeoutError():

@@ -16,9 +16,11 @@ from antiphon.engine import (
     Amount,
     Call,
     CallContext,
+    CallFailed,
     Failed,
     InfrastructureError,
     OutputType,
+    OverBudget,
     UsageError,
 )
 from antiphon.engine.call import Critic
@@ -125,6 +127,8 @@ class CriterionJudge:
         outcome = await settle_below(self.ctx, critic_call(self.call, critic, text, rounds), rounds)
         if isinstance(outcome, Failed) and outcome.infrastructure:
             raise InfrastructureError(cast("Any", outcome.infrastructure), f"its critic: {outcome.reason}")
+        if isinstance(outcome, OverBudget):
+            raise CallFailed(outcome)
         if not outcome.ok:
             raise AgentFailure(f"its critic {critic.role!r} could not judge it: {outcome.kind}: {outcome.reason}")
         judged: dict[str, Json] = outcome.value
