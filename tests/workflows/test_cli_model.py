@@ -113,6 +113,18 @@ def test_without_a_model_nothing_begins(antiphon: Antiphon) -> None:
     assert "no model answers the role 'judge'" in err
 
 
+def test_a_model_without_a_price_is_refused_under_a_limit_on_usd_before_anything_begins(antiphon: Antiphon) -> None:
+    limited = Path("asks.py").read_text().replace('"agent_calls": 100', '"agent_calls": 100, "usd": "1"')
+    assert '"usd"' in limited
+    Path("limited.py").write_text(limited)
+    name = "compatible/m@http://127.0.0.1:1/v1"
+    code, out, err = antiphon("run", "limited.py", "--model", name)
+    assert (code, out) == (2, "")
+    assert f"the price of {name} is not known, and a limit on usd holds" in err
+    assert f"--price {name}=IN/OUT" in err
+    assert not Path(".antiphon").exists()
+
+
 def test_a_person_or_a_program_answers_for_every_role(antiphon: Antiphon, tmp_path: Path) -> None:
     with answering("box") as answered:
         code, out, err = antiphon("run", "asks.py", "--model", "file:box")

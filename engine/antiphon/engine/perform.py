@@ -20,6 +20,7 @@ from antiphon.engine.errors import (
     CallFailed,
     InfrastructureError,
     MalformedOutput,
+    UsageError,
     leading,
 )
 from antiphon.engine.journal import Earlier
@@ -255,6 +256,8 @@ def _failed(place: Place, error: Exception) -> Outcome[Any]:
         case AgentFailure():
             kept = None if error.raw is None else place.branch.run.log.redact(error.raw)
             return Failed(path=path, reason=error.message, raw=kept)
+        case UsageError():  # such as a model that cannot be asked so: what to do is as good as what is wrong
+            return Failed(path=path, reason=f"{error.message}; {error.advice}" if error.advice else error.message)
         case CallFailed(outcome=OverBudget() as over):  # raising that limit performs this call again, too
             return replace(over, path=path)
         case CallFailed():

@@ -17,7 +17,7 @@ from antiphon.tracing import Json
 if TYPE_CHECKING:
     from antiphon.subagents.function import Role
     from antiphon.subagents.loop.drive import After
-    from antiphon.subagents.model.contract import ModelClient
+    from antiphon.subagents.model.contract import Model, ModelClient
     from antiphon.subagents.model.registry import Models
     from antiphon.subagents.model.sending import Sender
     from antiphon.subagents.tools.contract import Tool
@@ -225,17 +225,26 @@ def check_answered(manifest: Manifest, source: str, defined: Mapping[str, Role],
     A script that names models in its calls may do without any other.
 
     Raises:
-        UsageError: no model answers a role; or a role's file is bad.
+        UsageError: no model answers a role; a role's file is bad; or money is limited and a model's price is not known.
     """
     for name in manifest.roles:
         if name in defined:
             continue
-        known = roles.definition(name, manifest.models.get(name)).model or roles.models.has(name)
-        if not known and not _names_models(source):
+        own = roles.definition(name, manifest.models.get(name)).model
+        if own or roles.models.has(name):
+            _check_priced(manifest, roles.models.model_for(name, None if roles.models.has(name) else own))
+        elif not _names_models(source):
             raise UsageError(
                 f"no model answers the role {name!r}, which {file} does not define itself",
                 advice=f"antiphon run {file} --model MODEL (ollama/NAME and file:DIR need no key)",
             )
+
+
+def _check_priced(manifest: Manifest, model: Model) -> None:
+    from antiphon.subagents.model.price import Unpriced
+
+    if manifest.limits.usd is not None and model.can.price is None:
+        raise Unpriced(model.name)
 
 
 def _names_models(source: str) -> bool:
