@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from antiphon.engine import Amount, CallContext, Failed, InfrastructureError, Limits, Outcome, Run, current_branch
-from antiphon.engine.call import Critic
+from antiphon.engine.call import Call, Critic
 from antiphon.engine.script.api import agent, branch, parallel
 from antiphon.engine.testing import MemoryRun, Turnstile, memory_run
 from antiphon.subagents.agents import MAX_ROUNDS, Agents
@@ -132,6 +132,21 @@ def lines(request: Request) -> str:
     if request.messages[0].text.startswith("Judge."):
         return json.dumps({"met": "tide" in words, "missing": "" if "tide" in words else "the sea"})
     return "tide" if "the sea" in words else "moss"
+
+
+async def test_another_model_for_the_critic_judges_again() -> None:
+    """What a critic is answered by is part of what the judged call is."""
+
+    def hashed(critic: str) -> Any:
+        call = Call(sort="agent", name="worker", task="Write a line.", until=UNTIL)
+        given = GivenModels(
+            default="a", roles={"critic": critic}, given={name: model(client, name=name) for name in ("a", "b")}
+        )
+        return model_agents(given, WORKER, CRITIC)["agent"].prepare(call).visible["critic"]
+
+    client = models(["tide"], judged(""))
+    assert hashed("a") == hashed("a")
+    assert hashed("a") != hashed("b")
 
 
 async def test_a_finished_judgement_is_not_asked_for_again() -> None:

@@ -90,18 +90,23 @@ class Agents:
     def prepare(self, call: Call) -> Prepared:
         """What the call sees and needs. Raises `UndeclaredError` for a role that is not there."""
         role, until, limited = self._role(call.name), call.until, self._limited.get(call.name)
-        visible: dict[str, Json] = {"version": role.version}
-        if call.name in self._seeing:
-            visible["inputs"] = dict(self._seeing[call.name].sees(call))
+        visible = self._seen(role, call)
         floor = self._floor(call)
         if isinstance(until, str):
             check_command(until, self._commands)
         elif isinstance(until, Critic):
-            critic = self._critic(call, until)
-            visible["critic"] = critic.version
-            floor = floor + ONE_AGENT + self._floor(critic_call(call, until, "", 0)) + ONE_AGENT
+            critic, judging = self._critic(call, until), critic_call(call, until, "", 0)
+            visible["critic"] = self._seen(critic, judging)
+            floor = floor + ONE_AGENT + self._floor(judging) + ONE_AGENT
         limits = limited.limits if limited is not None else None
         return Prepared(visible=visible, floor=floor, output=self._output(call, role), limits=limits)
+
+    def _seen(self, role: Role, call: Call) -> dict[str, Json]:
+        """What a role brings to a call: its version, and what it says that it sees, such as the model that answers."""
+        seen: dict[str, Json] = {"version": role.version}
+        if call.name in self._seeing:
+            seen["inputs"] = dict(self._seeing[call.name].sees(call))
+        return seen
 
     async def perform(self, call: Call, context: CallContext) -> object:
         """Let the role answer, again while its criterion says that something is missing."""
