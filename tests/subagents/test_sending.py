@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final, Literal
 
 import anyio
 import pytest
@@ -30,10 +30,99 @@ from antiphon.subagents.model.contract import (
     Request,
     Usage,
 )
-from antiphon.subagents.model.failures import TREATMENTS, table
 from antiphon.subagents.model.rates import Rates
 from antiphon.subagents.model.sending import RetryBudget, Sender, Sent
 from antiphon.tracing.spans import SpanProjector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treatment:
+    """What becomes of one class of failures.
+
+    Attributes:
+        means: what happened.
+        again: whether the same request is tried again.
+        halves: whether fewer requests are sent at once from now on.
+        billed: whether the try is charged: never, or whole and marked as estimated because nobody knows.
+        pauses: when the run pauses: at once, when the provider keeps failing, or never.
+        ends: what the call ends as when that is all.
+    """
+
+    means: str
+    again: bool
+    halves: bool
+    billed: Literal["no", "estimated"]
+    pauses: Literal["at once", "if it goes on", "never"]
+    ends: str
+
+
+_OUTSIDE = "failed (infrastructure)"
+_TASK = "failed (task)"
+_RESUMES = "not at all: it goes on when the run does"
+
+TREATMENTS: Final[Mapping[str, Treatment]] = {
+    "rate": Treatment(
+        means="too many requests", again=True, halves=True, billed="no", pauses="if it goes on", ends=_OUTSIDE
+    ),
+    "overloaded": Treatment(
+        means="the provider is busy or broken",
+        again=True,
+        halves=True,
+        billed="no",
+        pauses="if it goes on",
+        ends=_OUTSIDE,
+    ),
+    "timeout": Treatment(
+        means="no answer in time",
+        again=True,
+        halves=False,
+        billed="estimated",
+        pauses="if it goes on",
+        ends=_OUTSIDE,
+    ),
+    "network": Treatment(
+        means="no connection, or one that was cut",
+        again=True,
+        halves=False,
+        billed="estimated",
+        pauses="if it goes on",
+        ends=_OUTSIDE,
+    ),
+    "quota": Treatment(
+        means="what may be used is used up", again=False, halves=False, billed="no", pauses="at once", ends=_RESUMES
+    ),
+    "credit": Treatment(
+        means="what was paid for is used up", again=False, halves=False, billed="no", pauses="at once", ends=_RESUMES
+    ),
+    "authentication": Treatment(
+        means="no key, or a wrong one", again=False, halves=False, billed="no", pauses="at once", ends=_RESUMES
+    ),
+    "context too long": Treatment(
+        means="the conversation does not fit", again=False, halves=False, billed="no", pauses="never", ends=_TASK
+    ),
+    "content refused": Treatment(
+        means="the provider refuses what was asked or answered",
+        again=False,
+        halves=False,
+        billed="estimated",
+        pauses="never",
+        ends=_TASK,
+    ),
+    "bad request": Treatment(
+        means="the provider does not understand it", again=False, halves=False, billed="no", pauses="never", ends=_TASK
+    ),
+}
+"""What becomes of a request that fails, by its class: docs/rates.md shows it, and this suite holds it."""
+
+
+def treatments() -> list[str]:
+    """The table as lines of Markdown."""
+    lines = ["| class | means | tried again | halves | charged | pauses the run | the call ends |", "|---" * 7 + "|"]
+    for name, one in TREATMENTS.items():
+        again, halves = ("yes" if one.again else "no"), ("yes" if one.halves else "no")
+        lines.append(f"| {name} | {one.means} | {again} | {halves} | {one.billed} | {one.pauses} | {one.ends} |")
+    return lines
+
 
 pytestmark = pytest.mark.anyio
 PRICE = Price(input="0.000001", output="0.000004")
@@ -647,4 +736,4 @@ async def test_each_class_of_failures_is_treated_as_its_table_says(name: Any) ->
 @pytest.mark.checkout
 def test_the_page_shows_the_table() -> None:
     page = (Path(__file__).parents[2] / "docs" / "rates.md").read_text(encoding="utf-8")
-    assert "\n".join(table()) in page
+    assert "\n".join(treatments()) in page

@@ -127,11 +127,11 @@ class Conversation:
         try:
             sent = await self.sender.send(self.ctx, model, prompt.request, least_tokens=least)
         except (BudgetRefused, WindDown):
-            if final and self.ctx.carve.winding_down and not floor_only:  # somebody else took what was free meanwhile
-                return await self._ask(state, final=True)
-            if final:
+            if not final:
+                return await self._record(state, winding_down(_USED_UP, budget=True))
+            if floor_only or not self.ctx.carve.winding_down:
                 raise
-            return await self._record(state, winding_down(_USED_UP, budget=True))
+            return await self._ask(state, final=True)  # somebody else took what was free meanwhile
         except ContextTooLong as error:
             return await self._too_long(state, prompt, error)
         except ContentRefused as error:
