@@ -261,7 +261,7 @@ HABITS: dict[str, tuple[Callable[[], Any], str]] = {
     "about what is no record": (lambda: loose.agent("a", about=5), "hand it what claims() gave"),
     "no workers": (lambda: loose.parallel([], concurrency=0), "at least 1"),
     "an unknown limit": (lambda: loose.agent("a", limits={"dollars": 1}), "there is no limit 'dollars'"),
-    "a workspace": (lambda: loose.agent("a", workspace="read"), "workspaces are not available yet"),
+    "a workspace": (lambda: loose.agent("a", workspace=True), "workspace= takes None"),
     "a workflow without a file": (lambda: loose.workflow("./other.py"), "only inside a workflow file"),
     "state that is no JSON": (lambda: loose.put("key", object()), "put('key')"),
     "a call in a quorum that is none": (lambda: loose.quorum([5], 1, vote=bool), "quorum() was given int"),

@@ -69,6 +69,11 @@ class Call:
     settings: tuple[tuple[str, Json], ...] = ()
     until: Criterion | str | Critic | None = None
 
+    def setting(self, name: str) -> str | None:
+        """What it says of its model or its workspace; None where it says nothing."""
+        said = dict(self.settings).get(name)
+        return said if isinstance(said, str) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:

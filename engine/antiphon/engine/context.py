@@ -65,6 +65,10 @@ class CallContext:
         records: where claims, evidence and coverage go.
         missing: what a completion criterion said was still missing, or None on the first round.
         call: what the script asked for. output: the declared type of the value. needs: its declared floor.
+        visible: what its performer says that it sees besides task, frames and schema.
+        left: what it leaves behind besides its value and records, such as the state of its workspace; recorded with
+            its outcome, and told to the host function ``left`` once that holds, also when it replays.
+        workspace: where it works, put there by whoever performs it; None for nowhere.
         turns: what `turn` recorded in an earlier attempt of the run for this very call, which a stop then cut off.
     """
 
@@ -85,6 +89,7 @@ class CallContext:
         "call",
         "carve",
         "covers",
+        "left",
         "missing",
         "needs",
         "output",
@@ -94,14 +99,18 @@ class CallContext:
         "span",
         "stood_back",
         "turns",
+        "visible",
         "waited_seconds",
+        "workspace",
     )
 
     def __init__(self, place: Place, carve: Carve, span: str, turns: tuple[Json, ...] = ()) -> None:
         branch, call = place.branch, place.call
         self._branch, self.carve = branch, carve
         self.call, self.output, self.turns = call, place.prepared.output, turns
-        self.needs = place.prepared.floor
+        self.needs, self.visible = place.prepared.floor, place.prepared.visible
+        self.left: Json = None
+        self.workspace: object | None = None
         self._sort = call.sort
         self._attempts = 0
         self._sent = 0

@@ -299,6 +299,7 @@ async def _record(place: Place, context: CallContext | None, outcome: Outcome[An
         return await _record(place, context, Failed(path=place.path, reason=error.message, category="malformed"))
     branch.last_at = stamp.at
     run.take_records(place.path, fields)
+    run.take_left(fields)
     run.count_call(branch, outcome.kind)
     return outcome
 
@@ -349,6 +350,8 @@ def _fill_cost(place: Place, context: CallContext, fields: dict[str, Json]) -> N
     records = context.records.to_json()
     if records:
         fields["records"] = _redacted(run.log, records)
+    if context.left is not None:
+        fields["left"] = context.left
     fields.update(run.span_fields(context.span, ""))
 
 
@@ -365,6 +368,7 @@ def _record_cancelled(place: Place, context: CallContext) -> None:
     run = place.branch.run
     fields: dict[str, Json] = {**place.label(), "kind": outcome.kind, "reason": outcome.reason}
     _fill_cost(place, context, fields)
-    fields.pop("records", None)
+    for told in ("records", "left"):
+        fields.pop(told, None)
     run.log.enqueue("call.ended", place.path, fields)
     run.count_call(place.branch, outcome.kind)

@@ -55,6 +55,7 @@ def reuse(place: Place, durable: Durable) -> Outcome[Any]:
     branch.last_at = durable.at
     branch.charge_history(durable.cost + run.journal.take_cost(place.path))
     run.take_records(place.path, durable.data)
+    run.take_left(durable.data)
     run.reuse.reused += 1
     run.reuse.rebound += durable.path != place.path
     run.reuse.saved = run.reuse.saved + durable.cost

@@ -77,6 +77,8 @@ class Run:
         self.top_up_at_start = top_up
         self.pending: dict[str, str] = {}
         self.waits: dict[str, str] = {}
+        self.acts: dict[str, str] = {}  # what each call does now, by its path; for whoever watches
+        self.is_attended = False  # a person is there to be asked: the run does not pause for an answer
         self._answered: dict[str, anyio.Event] = {}
         self._answers: dict[str, bool] = dict(self.settings.answers)
         self._mode: State = "running"
@@ -296,8 +298,9 @@ class Run:
         while not event.is_set():
             with anyio.move_on_after(_IDLE_SECONDS):
                 await event.wait()
-            if not event.is_set() and not self._in_flight:
-                self.pause("approval", f"waiting for an answer: {question}")
+            if not event.is_set() and not self._in_flight and not self.is_attended:
+                first = question.partition("\n")[0]
+                self.pause("approval", f"waiting for an answer: {first}")
         del self.pending[path]
         return self._answers[path]
 
@@ -450,6 +453,7 @@ class Run:
         durable.used = True
         branch.charge_history(durable.cost)
         self.take_records(placed.path, durable.data)
+        self.take_left(durable.data)
         self.reuse.reused += 1
 
     def _adopt_branch(self, seen: SeenBranch) -> None:
@@ -464,6 +468,12 @@ class Run:
         self.state[key] = value
         if contested:
             self.contested.add(key)
+
+    def take_left(self, data: Mapping[str, Any]) -> None:
+        """Tell the host what a call left behind, such as the state of a workspace, now that its outcome holds."""
+        told = self.host.get("left")
+        if told is not None and data.get("left") is not None:
+            told(data["left"])
 
     def take_records(self, path: str, data: Mapping[str, Any]) -> None:
         """Make the records of a finished call, and the units it covered, part of the run."""

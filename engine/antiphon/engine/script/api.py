@@ -37,6 +37,7 @@ from antiphon.engine.script.given import (
     plain,
     question_of,
     record_id,
+    settings_of,
     staged,
     task_of,
     units_of,
@@ -110,7 +111,8 @@ def agent(
         covers: the units this call answers for.
         context: frames for this call alone.
         model: which model answers; the role's own by default.
-        workspace: None, ``"read"`` or a name; not available yet.
+        workspace: where it works: None for nowhere, ``"read"`` for the project as it was when the run began, else a
+            name: calls that give the same name work in the same tree, one after another.
         until: a completion criterion: a function of the value that returns True or what is still missing, a command
             (met when it exits with 0), or a `Critic`.
         limits: of this call; `wall_seconds` ends it `TimedOut`.
@@ -120,10 +122,6 @@ def agent(
         CallFailed: on await, when it ends without a value.
     """
     checked = task_of(task, extra)
-    if workspace is not None:
-        raise UsageError(
-            "workspaces are not available yet", advice="leave out workspace=; program and function agents read files"
-        )
     call = Call(
         sort="agent",
         name=role,
@@ -134,7 +132,7 @@ def agent(
         output=output,
         limits=limits_of(limits),
         label=label,
-        settings=(("model", model),) if model is not None else (),
+        settings=settings_of(model=model, workspace=workspace),
         until=until,
     )
     return _leaf(f"agent({task[:40]!r})", call)
@@ -179,7 +177,7 @@ def choose(
         context=frames_of(context),
         output=choice_of(offered),
         label=f"choose: {question[:80]}",
-        settings=(("model", model),) if model is not None else (),
+        settings=settings_of(model=model),
     )
     return _leaf(f"choose({question[:40]!r})", call)
 

@@ -196,6 +196,17 @@ def record_id(about: object) -> str | None:
     return found
 
 
+def settings_of(*, model: str | None = None, workspace: object = None) -> tuple[tuple[str, Json], ...]:
+    """What else an agent's call says, besides its task and frames. Raises `UsageError` for no name of a workspace."""
+    if workspace is not None and not (isinstance(workspace, str) and workspace):
+        raise UsageError(
+            f'workspace= takes None, "read" or a name, not {workspace!r:.80}',
+            advice='agent(..., workspace="fix-1"): the same name is the same tree',
+        )
+    said: dict[str, Json] = {"model": model, "workspace": workspace}
+    return tuple((name, value) for name, value in said.items() if value is not None)
+
+
 def window_of(concurrency: int | None) -> int | None:
     """How many branches run at once."""
     if concurrency is not None and concurrency < 1:
