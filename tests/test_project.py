@@ -22,11 +22,13 @@ ROOT = Path(__file__).parents[1]
 FLOORS = ("engine", "workflows", "subagents", "tracing")
 CODE = (*FLOORS, "tests", "examples", "benchmarks")
 BANNED = frozenset({"node", "graph", "flow", "crew", "swarm", "manager", "handler", "util", "helper"})
-# Names of libraries' own: of contextlib, logging, http.server, ast, importlib and email, and of SARIF.
+# Names of libraries' own: of contextlib, logging, http.server, ast, expat, importlib and email, and of SARIF.
 BORROWED = frozenset(
     {
-        "AbstractAsyncContextManager", "AbstractContextManager", "BaseHTTPRequestHandler", "ExceptHandler",
-        "NodeTransformer", "NodeVisitor", "NullHandler", "addHandler", "codeFlows", "iter_child_nodes", "util", "utils",
+        "AbstractAsyncContextManager", "AbstractContextManager", "BaseHTTPRequestHandler", "CharacterDataHandler",
+        "EndElementHandler", "ExceptHandler", "NodeTransformer", "NodeVisitor", "NullHandler",
+        "StartDoctypeDeclHandler", "StartElementHandler", "addHandler", "codeFlows", "iter_child_nodes", "util",
+        "utils",
     }
 )  # fmt: skip
 # What reads Python calls the parts of a syntax tree as `ast` does.
@@ -144,10 +146,10 @@ EXPORTS = {
     "antiphon.subagents": {
         "Actor", "Agents", "Claim", "Completed", "Confinement", "Coverage", "Evidence", "Fact", "FactKey", "FileSpan",
         "Finding", "FindingKey", "FunctionAgent", "Invocation", "Link", "Malformed", "ModelAgent", "Models",
-        "Passage", "Patch", "PatchKey", "ProcessLimits", "Program", "ProgramAgent", "Record", "Resolution", "Role",
-        "RoleDefinition", "Roles", "Sandbox", "SandboxUnusable", "SeesInputs", "Severity", "Tool", "ToolResult",
-        "Unavailable", "UnreadableOutput", "Verdict", "choose_sandbox", "file_span", "from_json", "function_agent",
-        "function_tool", "run_command",
+        "Passage", "Patch", "PatchKey", "Policy", "ProcessLimits", "Program", "ProgramAgent", "Record", "Resolution",
+        "Role", "RoleDefinition", "Roles", "RunWorkspaces", "Sandbox", "SandboxUnusable", "SeesInputs", "Severity",
+        "Tool", "ToolResult", "Traits", "Unavailable", "UnreadableOutput", "Verdict", "Workspace", "choose_sandbox",
+        "file_span", "from_json", "function_agent", "function_tool", "run_command", "workspace_of",
     },
     "antiphon.workflows": {
         "Ended", "Loaded", "Manifest", "Options", "RunPlace", "Synthesis", "find_run", "list_runs", "load", "new_run",
@@ -157,7 +159,7 @@ EXPORTS = {
         "AgentFailure", "Amount", "CallContext", "CallFailed", "Critic", "InfrastructureError", "Outcome", "Outcomes",
         "Tally", "agent", "approve", "branch", "budget", "choose", "claims", "fail", "function_agent", "get", "log",
         "now", "parallel", "phase", "pipeline", "put", "quorum", "race", "random", "step", "step_function",
-        "synthesize", "workflow",
+        "synthesize", "workflow", "workspace_of",
     },
     "antiphon.workflows.cli": {"main"},
 }  # fmt: skip

@@ -143,8 +143,9 @@ async def test_calls_without_an_id_get_one_each(tmp_path: Path) -> None:
     assert len({call.id for call in found.calls}) == 2
 
 
-async def test_a_value_is_a_call_where_a_tool_is_forced(tmp_path: Path) -> None:
-    asked = request(tools=(replace(SEARCH, name="answer"),), force="answer")
+@pytest.mark.parametrize("force", ["answer", ""], ids=["forced", "offered"])
+async def test_a_value_is_a_call_of_the_tool_that_takes_it(tmp_path: Path, force: str) -> None:
+    asked = request(tools=(replace(SEARCH, name="answer"),), force=force)
     found = await exchange(tmp_path, asked, value={"n": 1})
     assert [(call.name, call.arguments) for call in found.calls] == [("answer", '{"n": 1}')]
     assert found.text == ""

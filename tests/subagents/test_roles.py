@@ -60,7 +60,7 @@ def test_a_built_in_role_is_whole(name: str) -> None:
     assert role.description.endswith(".")
     assert len(role.description) < 120
     assert role.framing
-    assert role.tools == ()
+    assert len(set(role.tools)) == len(role.tools)
     assert role.model is None
     assert 400 < len(role.instructions) < 2_000
     assert max(map(len, role.instructions.splitlines())) <= 120
@@ -167,10 +167,14 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
 
 
 def test_the_form_of_coding_agents(tmp_path: Path) -> None:
-    text = "---\nname: mine\ndescription: It helps\ntools: Read, Grep\nmodel: sonnet\ncolor: cyan\n---\nYou help."
+    tools = "Read, Edit, MultiEdit, WebSearch, mcp__git__git_log"
+    text = f"---\nname: mine\ndescription: It helps\ntools: {tools}\nmodel: sonnet\ncolor: cyan\n---\nYou help."
     role = read_role(theirs(tmp_path, text))
-    assert (role.name, role.tools, role.model) == ("mine", ("Read", "Grep"), None)
-    assert role.notes == ("model: sonnet is an alias of another tool; the run's model answers instead",)
+    assert (role.name, role.tools, role.model) == ("mine", ("read", "edit", "git__git_log"), None)
+    assert role.notes == (
+        "tools: WebSearch has no counterpart here",
+        "model: sonnet is an alias of another tool; the run's model answers instead",
+    )
     assert read_role(theirs(tmp_path, "---\nname: b\nmodel: inherit\n---\nx")).notes == ()
     assert read_role(theirs(tmp_path, "---\nname: b\nmodel: ollama/llama3\n---\nx")).model == "ollama/llama3"
     with pytest.raises(RoleError, match=r":2: name must be text"):
@@ -187,7 +191,7 @@ tools: 'Read'
 You help."""
     role = read_role(theirs(tmp_path, text))
     assert role.description == 'Use this one: it helps. Examples: <example>user: "hi"</example> and so on: yes'
-    assert (role.name, role.tools) == ("mine", ("Read",))
+    assert (role.name, role.tools) == ("mine", ("read",))
     with pytest.raises(RoleError, match=r":2: it is not YAML"):
         read_role(theirs(tmp_path, "---\ndescription: a: b\nnot an entry\n---\nx"))
     with pytest.raises(RoleError, match=r"careful\.md:3: it is not YAML"):

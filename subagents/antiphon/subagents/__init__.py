@@ -2,8 +2,8 @@
 
 `function` is the contract (`Role`) and its simplest kind. `agents` performs calls for the engine: it finds the role and
 holds it to its criterion. `program` answers by running a program (`process`) in a `sandbox`; `loop` by asking a `model`
-in a conversation, as a role (`roles`) says. Both make `records`: the immutable claims, verdicts and coverage that a
-synthesis is a view of. Importing this floor imports no model SDK.
+in a conversation, as a role (`roles`) says, with `tools`, in a workspace. Both make `records`: the immutable claims,
+verdicts and coverage that a synthesis is a view of. Importing this floor imports no model SDK.
 """
 
 from antiphon.subagents.agents import Agents, SeesInputs
@@ -37,7 +37,8 @@ from antiphon.subagents.records import (
 from antiphon.subagents.roles import RoleDefinition, Roles
 from antiphon.subagents.sandbox import Confinement, Sandbox, SandboxUnusable
 from antiphon.subagents.sandbox import choose as choose_sandbox
-from antiphon.subagents.tools import Tool, ToolResult, function_tool
+from antiphon.subagents.tools import Policy, Tool, ToolResult, Traits, function_tool
+from antiphon.subagents.workspace import RunWorkspaces, Workspace, workspace_of
 
 __all__ = [
     "Actor",
@@ -61,6 +62,7 @@ __all__ = [
     "Passage",
     "Patch",
     "PatchKey",
+    "Policy",
     "ProcessLimits",
     "Program",
     "ProgramAgent",
@@ -69,19 +71,23 @@ __all__ = [
     "Role",
     "RoleDefinition",
     "Roles",
+    "RunWorkspaces",
     "Sandbox",
     "SandboxUnusable",
     "SeesInputs",
     "Severity",
     "Tool",
     "ToolResult",
+    "Traits",
     "Unavailable",
     "UnreadableOutput",
     "Verdict",
+    "Workspace",
     "choose_sandbox",
     "file_span",
     "from_json",
     "function_agent",
     "function_tool",
     "run_command",
+    "workspace_of",
 ]

@@ -21,6 +21,7 @@ from antiphon.engine.amount import ONE_AGENT
 from antiphon.engine.call import Critic
 from antiphon.subagents.criteria import CommandPlace, CriterionJudge, check_command, critic_call
 from antiphon.subagents.function import Role
+from antiphon.subagents.workspace.contract import READ, Workspaces
 from antiphon.tracing import Json
 
 MAX_ROUNDS = 5
@@ -64,6 +65,15 @@ class GoesOn(Protocol):
         ...
 
 
+@runtime_checkable
+class Works(Protocol):
+    """A role that knows whether it would change the workspace of a call."""
+
+    def works(self, call: Call) -> bool:
+        """Whether it may."""
+        ...
+
+
 class Agents:
     """Performs agent calls with a set of roles.
 
@@ -71,6 +81,7 @@ class Agents:
         roles: by name.
         schemas: named types for ``output="name"``.
         commands: where the commands of criteria run; None if they cannot.
+        workspaces: the run's; None where there are none.
     """
 
     def __init__(
@@ -79,8 +90,10 @@ class Agents:
         schemas: Mapping[str, object] | None = None,
         *,
         commands: CommandPlace | None = None,
+        workspaces: Workspaces | None = None,
     ) -> None:
         self._roles, self._schemas, self._commands = dict(roles), dict(schemas or {}), commands
+        self._workspaces = workspaces
         known = self._roles.items()
         self._seeing = {name: role for name, role in known if isinstance(role, SeesInputs)}
         self._asked = {name: role for name, role in known if isinstance(role, FloorOfCall)}
@@ -91,6 +104,8 @@ class Agents:
         """What the call sees and needs. Raises `UndeclaredError` for a role that is not there."""
         role, until, limited = self._role(call.name), call.until, self._limited.get(call.name)
         visible = self._seen(role, call)
+        if (name := call.setting("workspace")) is not None:
+            visible["workspace"] = self._of_run(name).seen(name)
         floor = self._floor(call)
         if isinstance(until, str):
             check_command(until, self._commands)
@@ -109,7 +124,16 @@ class Agents:
         return seen
 
     async def perform(self, call: Call, context: CallContext) -> object:
-        """Let the role answer, again while its criterion says that something is missing."""
+        """Let the role answer where it is to work, again while its criterion says that something is missing."""
+        name = call.setting("workspace")
+        if name is None:
+            return await self._answer(call, context)
+        role = self._role(call.name)
+        writes = name != READ and (not isinstance(role, Works) or role.works(call))
+        async with self._of_run(name).holding(name, context, writes=writes):
+            return await self._answer(call, context)
+
+    async def _answer(self, call: Call, context: CallContext) -> object:
         role = self._role(call.name)
         judge = None
         if call.until is not None:
@@ -124,6 +148,11 @@ class Agents:
             if await judge(value, rounds) is None:
                 return value
         raise AgentFailure(f"stopped before its criterion {MAX_ROUNDS} times; still missing: {context.missing}")
+
+    def _of_run(self, name: str) -> Workspaces:
+        if self._workspaces is None:
+            raise UsageError(f"workspace={name!r}: this run has no workspaces", advice="leave out workspace=")
+        return self._workspaces
 
     def _role(self, name: str) -> Role:
         role = self._roles.get(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -30,6 +29,10 @@ from antiphon.subagents.prompt.delimiting import enclosed, legible, written
 from antiphon.subagents.sandbox import Confinement, Sandbox
 from antiphon.subagents.sandbox import choose as choose_sandbox
 from antiphon.subagents.sandbox.scratch import private_folder
+from antiphon.subagents.workspace.commands import Also
+from antiphon.subagents.workspace.commands import command as run_in_workspace
+from antiphon.subagents.workspace.contract import workspace_of
+from antiphon.subagents.workspace.environment import environment_of
 from antiphon.tracing import Json
 
 COMMAND_SECONDS: Final = 600.0
@@ -104,24 +107,43 @@ class CriterionJudge:
         return missing
 
     async def _command(self, command: str, text: str) -> str | None:
-        assert self.commands is not None, "prepare() refuses a command where none can run"
-        place, folder = self.commands, str(self.commands.folder.resolve())
-        async with AsyncExitStack() as held:
-            private = held.enter_context(private_folder())
+        """Run a command where the call works, else beside its workflow's file."""
+        with private_folder() as private:
             value = anyio.Path(private, "value.json")
             await value.write_text(text, encoding="utf-8", errors="replace")
-            attempt = await held.enter_async_context(self.ctx.attempt(Amount(), sort="process", name="until"))
+            if self.ctx.workspace is not None:
+                ended, seconds = await self._in_workspace(command, private), COMMAND_SECONDS
+            else:
+                assert self.commands is not None, "prepare() refuses a command where none can run"
+                ended, seconds = await self._beside(self.commands, command, private), self.commands.seconds
+        return _command_missing(command, ended, seconds)
+
+    async def _in_workspace(self, command: str, private: str) -> Completed | Unavailable:
+        place = workspace_of(self.ctx)
+        return await run_in_workspace(
+            place,
+            environment_of(place.base.root),
+            [_SHELL, "-c", command],
+            ctx=self.ctx,
+            seconds=COMMAND_SECONDS,
+            name="until",
+            also=Also(read=(private,), variables={_VALUE: f"{private}/value.json"}),
+        )
+
+    async def _beside(self, place: CommandPlace, command: str, private: str) -> Completed | Unavailable:
+        folder = str(place.folder.resolve())
+        async with self.ctx.attempt(Amount(), sort="process", name="until") as attempt:
             ended = await run_command(
                 [_SHELL, "-c", command],
                 cwd=Path(folder),
-                env={_VALUE: str(value)},
+                env={_VALUE: f"{private}/value.json"},
                 timeout_seconds=place.seconds,
                 output_limit=_OUTPUT_BYTES,
                 sandbox=place.sandbox(),
                 confinement=Confinement(read=(folder, private), executes=True),
             )
             attempt.settle()
-        return _command_missing(command, ended, place.seconds)
+        return ended
 
     async def _critic(self, critic: Critic, text: str, rounds: int) -> str | None:
         outcome = await settle_below(self.ctx, critic_call(self.call, critic, text, rounds), rounds)

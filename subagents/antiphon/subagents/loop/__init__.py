@@ -1,7 +1,8 @@
 """The agent loop: `move` decides (pure), `drive` performs; `state` is what recorded `turns` come to.
 
-Beside them `calling` performs tools, `fitting` keeps requests within window and budget, `anomaly` tells conversations
-that go wrong, `actions` reads a recorded conversation, and `agent` is the subagent that all this makes: `ModelAgent`.
+Beside them `calling` performs tools by what `toolbox` says of them, `fitting` keeps requests within window and budget,
+`anomaly` tells conversations that go wrong, `actions` reads a recorded conversation, and `agent` is the subagent that
+all this makes: `ModelAgent`.
 """
 
 from antiphon.subagents.loop.actions import Action, actions

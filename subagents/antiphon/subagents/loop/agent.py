@@ -18,6 +18,10 @@ from antiphon.subagents.prompt.delimiting import written
 from antiphon.subagents.prompt.opening import opening
 from antiphon.subagents.prompt.recording import is_prompt
 from antiphon.subagents.prompt.warm import Warm, warmed
+from antiphon.subagents.tools.choosing import offered_tools
+from antiphon.subagents.tools.contract import changes
+from antiphon.subagents.tools.policy import Policy
+from antiphon.subagents.workspace.contract import READ
 from antiphon.tracing import Json
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ class ModelAgent:
         tools: all there are, by name; it may call those that its definition names.
         retrieval: where its rule for passages looks; None for nowhere.
         after: told the value before the call ends, with the call's context and the model: adds records.
+        policy: what its tools may do.
     """
 
     def __init__(
@@ -52,8 +57,9 @@ class ModelAgent:
         tools: Mapping[str, Tool] | None = None,
         retrieval: Retrieval | None = None,
         after: After | None = None,
+        policy: Policy | None = None,
     ) -> None:
-        self.definition = definition
+        self.definition, self._policy = definition, policy or Policy()
         self._models, self._sender = models, sender
         self._tools = _chosen(definition, tools or {})
         self._retrieval, self._after = retrieval, after
@@ -86,17 +92,42 @@ class ModelAgent:
     @property
     def floor(self) -> Amount:
         """What a call without a task needs to hand back."""
-        return self._floors(self.model(None), self.definition.instructions)
+        return self._floors(self.model(None), self.definition.instructions, self._tools)
 
     def floor_of(self, call: Call) -> Amount:
         """Enough for one last answer to this call, by the model's price and the longest that its prompt can be."""
         parts = [self.definition.instructions, written(call.task), *map(written, call.context), *call.covers]
-        return self._floors(self.model(call), "\n".join(parts))
+        return self._floors(self.model(call), "\n".join(parts), self.offered(call))
 
     def sees(self, call: Call) -> Mapping[str, Json]:
         """What a call sees besides its task and frames; to change any of it performs the role's calls again."""
         model = self.model(call)
-        return {**self._seen, "model": model.name, "can": [model.can.schema, model.can.tools, model.can.window]}
+        tools: dict[str, Json] = {name: tool.version for name, tool in self.offered(call).items()}
+        return {
+            **self._seen,
+            "tools": tools,
+            "model": model.name,
+            "can": [model.can.schema, model.can.tools, model.can.window],
+        }
+
+    def callable_tools(self, call: Call) -> dict[str, Tool]:
+        """The tools that it may call there: those that need a workspace only where the call has one."""
+        workspace = call.setting("workspace")
+
+        def fits(tool: Tool) -> bool:
+            if not tool.traits.works:
+                return True
+            return workspace is not None and not (workspace == READ and tool.traits.cost == "write")
+
+        return {name: tool for name, tool in self._tools.items() if fits(tool) and self._policy.offers(tool)}
+
+    def offered(self, call: Call) -> dict[str, Tool]:
+        """The tools that it is shown: where there are many, those that fit its task."""
+        return offered_tools(self.callable_tools(call), written(call.task))
+
+    def works(self, call: Call) -> bool:
+        """Whether it may change the workspace of a call."""
+        return any(changes(tool) for tool in self.callable_tools(call).values())
 
     def model(self, call: Call | None) -> Model:
         """Who answers: the model that the call names, else what the person said, else the role's own.
@@ -104,8 +135,8 @@ class ModelAgent:
         Raises:
             UsageError: nobody.
         """
-        named = dict(call.settings).get("model") if call is not None else None
-        if not isinstance(named, str):
+        named = call.setting("model") if call is not None else None
+        if named is None:
             named = None if self._models.has(self.name) else self.definition.model
         model = self._models.model_for(self.name, named)
         return model if self._warm is None else warmed(model, self._warm)
@@ -123,30 +154,38 @@ class ModelAgent:
             GaveUp: it went wrong, with a diagnosis. SchemaMismatch: no answer fitted the declared type.
             InfrastructureError, BudgetRefused, WindDown: see `Sender.send`.
         """
-        terms = self._terms(ctx)
+        tools = self.offered(ctx.call)
+        terms = self._terms(ctx, tools)
         began = await opening(
             ctx,
             self.definition,
             terms.model,
             mode=terms.mode.name,
-            tools=[tool.spec for tool in self._tools.values()],
+            tools=[tool.spec for tool in tools.values()],
             schema=terms.schema,
             retrieval=self._retrieval,
         )
         goes_on = bool(ctx.turns) and is_prompt(ctx.turns[0])
         state = State.of(terms, began.messages, ctx.turns if goes_on else (began.turn,))
         conversation = Conversation(
-            ctx=ctx, sender=self._sender, tools=self._tools, judge=judge, after=self._after, began_at=state.turns
+            ctx=ctx,
+            sender=self._sender,
+            tools=tools,
+            policy=self._policy,
+            others=self.callable_tools(ctx.call),
+            judge=judge,
+            after=self._after,
+            began_at=state.turns,
         )
         return await conversation.lead(state)
 
-    def _terms(self, ctx: CallContext) -> Terms:
+    def _terms(self, ctx: CallContext, tools: Mapping[str, Tool]) -> Terms:
         stronger = None
         if self.definition.escalate is not None:
-            stronger = self._terms_of(ctx, self._models.model_for(self.name, self.definition.escalate), None)
-        return self._terms_of(ctx, self.model(ctx.call), stronger)
+            stronger = self._terms_of(ctx, self._models.model_for(self.name, self.definition.escalate), tools, None)
+        return self._terms_of(ctx, self.model(ctx.call), tools, stronger)
 
-    def _terms_of(self, ctx: CallContext, model: Model, stronger: Terms | None) -> Terms:
+    def _terms_of(self, ctx: CallContext, model: Model, tools: Mapping[str, Tool], stronger: Terms | None) -> Terms:
         output, limits = ctx.output, self.definition.limits
         schema = schema_of(output)
 
@@ -159,26 +198,26 @@ class ModelAgent:
 
         return Terms(
             model=model,
-            mode=mode_of(model.can, tools=bool(self._tools), schema=schema),
+            mode=mode_of(model.can, tools=bool(tools), schema=schema),
             limits=limits,
             schema=schema,
             fits=fits,
-            tools=frozenset(self._tools),
+            tools=frozenset(tools),
             projected=limits.turns
             * (len(self.definition.instructions) + len(written(ctx.call.task)) + limits.max_tokens),
             stronger=stronger,
         )
 
-    def _floors(self, model: Model, text: str) -> Amount:
+    def _floors(self, model: Model, text: str, tools: Mapping[str, Tool]) -> Amount:
         """The dearer of both floors, where another model may have to hand back."""
-        floor, escalate = self._floor(model, text), self.definition.escalate
+        floor, escalate = self._floor(model, text, tools), self.definition.escalate
         if escalate is None:
             return floor
-        return floor + self._floor(self._models.model_for(self.name, escalate), text).beyond(floor)
+        return floor + self._floor(self._models.model_for(self.name, escalate), text, tools).beyond(floor)
 
-    def _floor(self, model: Model, text: str) -> Amount:
+    def _floor(self, model: Model, text: str, tools: Mapping[str, Tool]) -> Amount:
         last = min(self.definition.limits.max_tokens, LAST_ANSWER_TOKENS)
-        specs = tuple(tool.spec for tool in self._tools.values())
+        specs = tuple(tool.spec for tool in tools.values())
         request = Request(model=model.name, messages=(Message(role="user", text=text),), tools=specs, max_tokens=last)
         prompt = input_bound(request)
         padded = Message(role="user", text=text + " " * min(_CONVERSATION_TOKENS, prompt))
@@ -190,7 +229,6 @@ class ModelAgent:
         return {
             "instructions": _hash(self.definition.instructions),
             "escalates": self.definition.escalate,
-            "tools": {name: tool.version for name, tool in self._tools.items()},
             "retrieves": None if rule is None or self._retrieval is None else rule.model_dump(mode="json"),
         }
 

@@ -18,13 +18,15 @@ from antiphon.subagents.loop.fitting import Prompt, fitted_prompt, is_used_up
 from antiphon.subagents.loop.giving_up import GaveUp
 from antiphon.subagents.loop.move import CallModel, CallTools, Finish, GiveUp, next_move, winding_down
 from antiphon.subagents.loop.state import GOES_ON, OVERFLOW, State
-from antiphon.subagents.loop.turns import EscalatedTurn, MissingTurn, ModelTurn, NoticeTurn
+from antiphon.subagents.loop.toolbox import Toolbox
+from antiphon.subagents.loop.turns import EscalatedTurn, MissingTurn, ModelTurn, NoticeTurn, ToolsTurn
 from antiphon.subagents.model.answering.reading import LONGEST_CHARACTERS
 from antiphon.subagents.model.bound import input_bound
 from antiphon.subagents.model.contract import ContentRefused, ContextTooLong, Model, Request
 from antiphon.subagents.model.sending import Sender, Sent
 from antiphon.subagents.prompt.delimiting import legible
 from antiphon.subagents.tools.contract import Tool
+from antiphon.subagents.tools.policy import Policy
 from antiphon.tracing import Json
 
 DEADLINE_SECONDS: Final = 600.0
@@ -59,7 +61,8 @@ class Conversation:
     """One conversation being led.
 
     Attributes:
-        ctx: the call's. sender: sends requests. tools: what may be called, by name.
+        ctx: the call's. sender: sends requests. tools: what the model is shown, by name.
+        policy: what tools may do. others: tools that it may call as well, though it is not shown them.
         judge: holds the value to the call's criterion; None for none. after: told the value.
         began: when this attempt at it began, on the backend's clock. began_at: how many turns it had then.
     """
@@ -67,6 +70,8 @@ class Conversation:
     ctx: CallContext
     sender: Sender
     tools: Mapping[str, Tool]
+    policy: Policy = field(default_factory=Policy)
+    others: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
     judge: Judge | None = None
     after: After | None = None
     began: float = field(default_factory=anyio.current_time)
@@ -81,6 +86,12 @@ class Conversation:
             InfrastructureError, BudgetRefused, WindDown: see `Sender.send`.
         """
         state = await self._resumed(state)
+        try:
+            return await self._led(state)
+        finally:
+            self.ctx.run.acts.pop(self.ctx.path, None)
+
+    async def _led(self, state: State) -> Any:
         while True:
             match move := next_move(state):
                 case CallModel() if move.tell is not None:
@@ -88,8 +99,7 @@ class Conversation:
                 case CallModel():
                     state = await self._ask(state, final=move.final)
                 case CallTools():
-                    turn = await call_tools(move.calls, move.most, self.tools, self.ctx)
-                    state = await self._record(state, turn)
+                    state = await self._record(state, await self._called(state, move))
                 case Finish():
                     value = self._value(state, move.text)
                     missing = await self.judge(value, state.rounds) if self.judge is not None else None
@@ -113,6 +123,11 @@ class Conversation:
     async def _record(self, state: State, turn: Recorded) -> State:
         return state.after(await self.ctx.turn(turn.to_json()))
 
+    async def _called(self, state: State, move: CallTools) -> ToolsTurn:
+        tools = {**self.others, **self.tools}
+        box = Toolbox(self.ctx, tools, policy=self.policy, checks=state.checks, turn=state.turns)
+        return await call_tools(move.calls, move.most, box)
+
     # --- asking ---------------------------------------------------------------------------------------------------
 
     async def _ask(self, state: State, *, final: bool) -> State:
@@ -124,6 +139,7 @@ class Conversation:
             return await self._record(state, winding_down(_USED_UP, budget=True))
         if not final and self._is_late(state.turns - self.began_at):
             return await self._record(state, winding_down(_LATE))
+        self.ctx.run.acts[self.ctx.path] = f"asking {model.name}, turn {state.turns + 1}"
         try:
             sent = await self.sender.send(self.ctx, model, prompt.request, least_tokens=least)
         except (BudgetRefused, WindDown):

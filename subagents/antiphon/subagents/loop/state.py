@@ -22,6 +22,7 @@ from antiphon.subagents.loop.turns import (
 from antiphon.subagents.model.answering import Mode, Reply
 from antiphon.subagents.model.contract import Message, Model
 from antiphon.subagents.roles.definition import AgentLimits
+from antiphon.subagents.tools.requiring import Check
 from antiphon.tracing import Json
 
 WINDING_DOWN: Final = "winding_down"
@@ -76,6 +77,7 @@ class State:
         shortened: messages that were shortened for the latest request.
         known: tokens of the first `known_messages` messages, as the provider counted them; 0 for not known.
         watch: what anomalies are told from.
+        checks: what tools that others require came to so far.
     """
 
     terms: Terms
@@ -97,6 +99,7 @@ class State:
     known: int = 0
     known_messages: int = 0
     watch: Watch = field(default_factory=Watch)
+    checks: tuple[Check, ...] = ()
 
     @classmethod
     def of(cls, terms: Terms, messages: tuple[Message, ...], turns: Iterable[Json] = ()) -> State:
@@ -168,6 +171,7 @@ class State:
             repairs=self.repairs + 1 if in_vain else 0,
             reply=None,
             watch=self.watch.after_tools(turn, calls, self.number),
+            checks=(*self.checks, *turn.checks),
         )
 
     def _after_notice(self, turn: NoticeTurn) -> State:

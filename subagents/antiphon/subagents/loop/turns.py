@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
 from antiphon.subagents.model.contract import Completion, Finish, ToolCall, Usage
+from antiphon.subagents.tools.requiring import Check
 from antiphon.tracing import AntiphonError, Json
 
 _FINISHES: Final[Mapping[str, Finish]] = {
@@ -92,16 +93,29 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ToolsTurn:
-    """What tools answered, in the order of the calls."""
+    """What tools answered, in the order of the calls.
+
+    Attributes:
+        results: one for each call.
+        tree: the state of the workspace after them, where one of them changed it or may have; "" otherwise.
+        checks: what tools that others require came to, and on which state of the workspace.
+    """
 
     results: tuple[Result, ...]
+    tree: str = ""
+    checks: tuple[Check, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """As it is in the log."""
         results: list[Json] = [
             {"id": one.id, "name": one.name, "text": one.text, "failed": one.failed} for one in self.results
         ]
-        return {"turn": "tools", "results": results}
+        said: dict[str, Json] = {"turn": "tools", "results": results}
+        if self.tree:
+            said["tree"] = self.tree
+        if self.checks:
+            said["checks"] = [one.to_json() for one in self.checks]
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +195,9 @@ def _turn_of(data: dict[str, Any]) -> Turn:
         case "model":
             return _model_turn(data)
         case "tools":
-            return ToolsTurn(tuple(_result(one) for one in data["results"]))
+            results = tuple(_result(one) for one in data["results"])
+            checks = tuple(Check.of(one) for one in data.get("checks", ()))
+            return ToolsTurn(results, str(data.get("tree", "")), checks)
         case "repair":
             return RepairTurn(str(data["problem"]), str(data["raw"]))
         case "missing":

@@ -22,6 +22,7 @@ from typing import Any, Final, cast
 
 from antiphon.engine import InfrastructureError
 from antiphon.engine.errors import InfrastructureCategory
+from antiphon.subagents.model.answering.conversation import ANSWER
 from antiphon.subagents.model.contract import (
     BadRequest,
     Capabilities,
@@ -156,9 +157,9 @@ def answered(content: bytes, tools: Collection[str], force: str, id: str) -> Com
     if "error" in document:
         return _failure(document["error"])
     calls = tuple(_call(entry, number, id) for number, entry in enumerate(document.get("calls", ())))
-    text = _text(document)
-    if force and not calls and text:
-        calls, text = (ToolCall(f"{id[:8]}-0", force, text),), ""
+    text, taker = _text(document), force or (ANSWER if "value" in document and ANSWER in tools else "")
+    if taker and not calls and text:
+        calls, text = (ToolCall(f"{id[:8]}-0", taker, text),), ""
     unknown = [call.name for call in calls if call.name not in tools]
     if unknown:
         known = ", ".join(tools) or "none"

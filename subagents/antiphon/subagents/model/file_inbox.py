@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from antiphon.engine import UsageError
+from antiphon.subagents.model.answering.conversation import ANSWER
 from antiphon.subagents.model.file_format import (
     MAX_ANSWER_BYTES,
     MAX_REQUEST_BYTES,
@@ -79,9 +80,9 @@ class Open:
 
     @property
     def schema(self) -> Mapping[str, Any] | None:
-        """What a value must fit: the schema asked for, or that of the tool that has to be called."""
+        """What a value must fit: the schema asked for, or that of the tool that is forced, or takes the answer."""
         asked: Mapping[str, Any] | None = self.document["schema"]
-        return self.tools.get(self.document["force"]) if asked is None else asked
+        return self.tools.get(self.document["force"] or ANSWER) if asked is None else asked
 
     def to_json(self) -> dict[str, Json]:
         """For a listing."""

@@ -83,6 +83,20 @@ def _read(path: Path, within: Path) -> str:
         raise RoleError(path, "it is not UTF-8", content.count(b"\n", 0, error.start) + 1) from None
 
 
+_MCP: Final = "mcp__"
+_COUNTERPARTS: Final[Mapping[str, str]] = {
+    "Read": "read",
+    "LS": "list",
+    "Glob": "glob",
+    "Grep": "grep",
+    "Edit": "edit",
+    "MultiEdit": "edit",
+    "Write": "write",
+    "Bash": "run",
+}
+"""Tools of coding agents, and ours that do the same."""
+
+
 class _Reading:
     """One front matter on its way to being a role."""
 
@@ -101,7 +115,7 @@ class _Reading:
             name=self._name(stem),
             description=" ".join((self._text("description") or "").split()),
             instructions=self._front.body,
-            tools=self._tools(),
+            tools=self._foreign_tools() if self._foreign else self._tools(),
             model=self._foreign_model() if self._foreign else self._model("model"),
             escalate=None if self._foreign else self._model("escalate"),
             output=None if self._foreign else self._text("output"),
@@ -145,6 +159,17 @@ class _Reading:
         if len(set(names)) < len(names):
             raise self._error(("tools",), "a tool is named twice")
         return tuple(name for name in names if name)
+
+    def _foreign_tools(self) -> tuple[str, ...]:
+        """Names of the other tool's tools, as ours of the same kind; what has none here is left out, and said so."""
+        named: list[str] = []
+        for name in self._tools():
+            ours = name.removeprefix(_MCP) if name.startswith(_MCP) else _COUNTERPARTS.get(name)
+            if ours is None:
+                self._notes.append(f"tools: {name[:60]} has no counterpart here")
+            else:
+                named.append(ours)
+        return tuple(dict.fromkeys(named))
 
     def _model(self, key: str) -> str | None:
         """A model's name. A role file may come with somebody's tree, and must not say where prompts are sent."""

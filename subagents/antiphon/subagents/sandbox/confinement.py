@@ -45,6 +45,8 @@ class Confinement:
             granted: in an audited tree it may lead anywhere.
         write: folders that it may change, as absolute real paths. A `.git` in one of them stays read-only: what is
             written there is executed by the next git command of the user.
+        programs: other programs that it may start, by absolute path: their installations are seen like the system's. A
+            container has its own.
         network: it may use the network.
         executes: it executes code of what it reads (a build script, a plugin), and does not only parse it.
         limits: how much it may use.
@@ -52,6 +54,7 @@ class Confinement:
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     network: bool = False
     executes: bool = False
     limits: ProcessLimits = field(default_factory=ProcessLimits)
@@ -62,6 +65,6 @@ class Confinement:
         Raises:
             ValueError: a path is not absolute, not normal, or holds a NUL.
         """
-        for path in (*self.read, *self.write):
+        for path in (*self.read, *self.write, *self.programs):
             if not path.startswith("/") or "\0" in path or os.path.normpath(path) != path:
                 raise ValueError(f"not an absolute, normal path: {path!r}")

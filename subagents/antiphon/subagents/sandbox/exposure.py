@@ -56,16 +56,17 @@ def exposure(program: str, confinement: Confinement) -> Exposure:
         program: an absolute path.
         confinement: what it may reach besides.
     """
-    links, system = _system(program, confinement.network)
+    links, system = _system((program, *confinement.programs), confinement.network)
     read, write = real_paths(confinement.read), real_paths(confinement.write)
     return Exposure(links=links, system=system, read=tuple(read), write=tuple(write))
 
 
 @lru_cache(maxsize=64)  # of few programs many commands are run, and an installation stays where it is meanwhile
-def _system(program: str, network: bool) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+def _system(programs: tuple[str, ...], network: bool) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     links: dict[str, str] = {}
     system: set[str] = set()
-    for path in (*_always(), *installation(program), *(NETWORK if network else ())):
+    installed = [path for program in programs for path in installation(program)]
+    for path in (*_always(), *installed, *(NETWORK if network else ())):
         real = _follow(path, links)
         if real is not None:
             system.add(real)

@@ -17,6 +17,8 @@ from antiphon.subagents.testing.doubles import model
 if TYPE_CHECKING:
     from antiphon.subagents.model.sending import Sender
     from antiphon.subagents.tools.contract import Tool
+    from antiphon.subagents.tools.policy import Policy
+    from antiphon.subagents.workspace.contract import Workspaces
 
 WORKER = RoleDefinition(name="worker", instructions="Do the task.", framing="task")
 """The role where none is given."""
@@ -44,6 +46,8 @@ def model_agents(
     tools: Iterable[Tool] = (),
     sender: Sender | None = None,
     schemas: Mapping[str, object] | None = None,
+    workspaces: Workspaces | None = None,
+    policy: Policy | None = None,
 ) -> dict[str, Performer]:
     """Performers for `memory_run`: models answer agent calls, a person approvals.
 
@@ -59,6 +63,8 @@ def model_agents(
         tools: what roles may name.
         sender: what requests are sent with; one with the default patience.
         schemas: named types for ``output="name"``; by default findings, verdict and facts, which become records.
+        workspaces: where calls with ``workspace=`` work; see `testing.workspaces`.
+        policy: what tools may do.
     """
     # Imported here, so that a test of function agents does not pay for the loop.
     from antiphon.subagents.answers import SCHEMAS
@@ -70,8 +76,10 @@ def model_agents(
     by_name = {tool.spec.name: tool for tool in tools}
     roles: dict[str, Role] = {}
     for one in definitions or (WORKER,):
-        roles[one.name] = ModelAgent(one, models, sender, tools=by_name, after=Recording(framing=one.framing))
-    return {"agent": Agents(roles, SCHEMAS if schemas is None else schemas), "approval": Approvals()}
+        recording = Recording(framing=one.framing)
+        roles[one.name] = ModelAgent(one, models, sender, tools=by_name, after=recording, policy=policy)
+    agents = Agents(roles, SCHEMAS if schemas is None else schemas, workspaces=workspaces)
+    return {"agent": agents, "approval": Approvals()}
 
 
 def _models(answering: ModelClient | Model | Models) -> Models:

@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, Validation
 from antiphon.engine import CallContext, UsageError, source_fingerprint
 from antiphon.engine.output import SchemaMismatch, output_type
 from antiphon.subagents.model.contract import ToolSpec
-from antiphon.subagents.tools.contract import Misfit, ToolResult
+from antiphon.subagents.tools.contract import Misfit, ToolResult, Traits
 from antiphon.tracing import Json
 
 _CONTEXT: Final = "ctx"
 _NAMED: Final = 3
 _NAME_CHARACTERS: Final = 64
+_TRAITS: Final = Traits()
 _ANYTHING: Final = output_type(cast("object", Any))
 
 
@@ -29,10 +30,13 @@ class FunctionTool:
 
     Attributes:
         spec: what the model sees of it. version: changes with its source, its description and its parameters.
+        traits: what it takes.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, description: str, version: str | None) -> None:
-        self._function = function
+    def __init__(
+        self, function: Callable[..., Any], name: str, description: str, version: str | None, traits: Traits
+    ) -> None:
+        self._function, self.traits = function, traits
         parameters = _parameters(function, name)
         self._takes_context = parameters.pop(_CONTEXT, None) is not None
         self._names = {f"p{number}": each for number, each in enumerate(parameters)}
@@ -72,7 +76,7 @@ class FunctionTool:
 def function_tool(function: Callable[..., Any], /) -> FunctionTool: ...
 @overload
 def function_tool(
-    *, name: str | None = ..., description: str | None = ..., version: str | None = ...
+    *, name: str | None = ..., description: str | None = ..., version: str | None = ..., traits: Traits = ...
 ) -> Callable[[Callable[..., Any]], FunctionTool]: ...
 def function_tool(
     function: Callable[..., Any] | None = None,
@@ -81,6 +85,7 @@ def function_tool(
     name: str | None = None,
     description: str | None = None,
     version: str | None = None,
+    traits: Traits = _TRAITS,
 ) -> FunctionTool | Callable[[Callable[..., Any]], FunctionTool]:
     """Make a function a tool: ``@function_tool`` or ``@function_tool(name="look_up")``.
 
@@ -93,6 +98,7 @@ def function_tool(
         name: letters, digits, `_` and `-`, at most 64; the function's by default.
         description: what it does and when to use it; the docstring by default.
         version: names what it does; by default its source does, so that editing it performs its calls again.
+        traits: what it takes, and what must go before it; by default it only looks.
 
     Raises:
         UsageError: a parameter has no type, or none that JSON can hold; or the name is none.
@@ -100,7 +106,7 @@ def function_tool(
 
     def decorate(function: Callable[..., Any]) -> FunctionTool:
         called = name or str(getattr(function, "__name__", ""))
-        return FunctionTool(function, called, description or inspect.getdoc(function) or "", version)
+        return FunctionTool(function, called, description or inspect.getdoc(function) or "", version, traits)
 
     return decorate if function is None else decorate(function)
 
