@@ -340,5 +340,5 @@ def test_roles_of_the_project_and_what_is_wrong_with_them(antiphon: Antiphon) ->
     assert "mine.md: model: opus is an alias of another tool" in err
     listed = {one["name"]: one for one in json.loads(antiphon("roles", "--json")[1])}
     assert listed["critic"]["hides"] == ["built in"]
-    assert (listed["mine"]["tools"], listed["mine"]["model"]) == (["Read"], None)
+    assert (listed["mine"]["tools"], listed["mine"]["model"]) == (["read"], None)
     assert "nmae" in listed["broken"]["problem"]

@@ -322,7 +322,7 @@ def test_a_role_of_the_project_is_taken(antiphon: Antiphon) -> None:
     role.write_text("---\ntools: [bash]\n---\nx")
     code, _, err = antiphon("run", "asks.py", "--model", "file:box")
     assert code == 2
-    assert "role 'worker' names the tool 'bash', and the tools are: none yet" in err
+    assert "role 'worker' names the tool 'bash', and the tools are: apply_patch, complete, docs, edit," in err
 
 
 def test_a_manifest_says_who_answers_where_nobody_else_does(antiphon: Antiphon, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ EXPECTED: dict[str, list[Expected]] = {
     "race": [Expected(ending="completed", value="found by index")],
     "resume": [Expected(ending="paused", value=None)],
     "synthesis": [Expected(ending="completed", value={"claims": 2, "groups": 1, "conflicts": 1})],
+    "workspaces": [Expected(ending="completed", value={"conflicts": [], "files": 2})],
     "typed_output": [
         Expected(ending="completed", value={"longest": "tide", "failed": []}),
         Expected(

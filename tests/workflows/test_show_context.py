@@ -21,7 +21,7 @@ from antiphon.subagents.prompt import Retrieval
 from antiphon.subagents.roles.definition import AgentLimits, Retrieve, RoleDefinition
 from antiphon.subagents.testing import FREE, FunctionModel, GivenModels, performers_of
 from antiphon.subagents.testing import model as a_model
-from antiphon.subagents.tools.contract import ToolResult
+from antiphon.subagents.tools.contract import ToolResult, Traits
 from antiphon.tracing import Event, Json
 from antiphon.tracing.database import Database
 from antiphon.tracing.log import Row, encode
@@ -38,6 +38,7 @@ class Read:
 
     spec = ToolSpec(name="read", description="Reads a file.", parameters={"type": "object", "properties": {}})
     version = "1"
+    traits = Traits()
 
     async def __call__(self, arguments: Mapping[str, Json], ctx: CallContext) -> ToolResult:
         """See `Tool`."""

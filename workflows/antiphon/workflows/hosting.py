@@ -18,9 +18,12 @@ from antiphon.subagents.answers import SCHEMAS
 from antiphon.subagents.criteria import CommandPlace
 from antiphon.subagents.records import Claim, Coverage, Record, read_records
 from antiphon.subagents.sandbox import choose as choose_sandbox
+from antiphon.subagents.tools.policy import Scope
+from antiphon.subagents.workspace.contract import Workspaces
 from antiphon.tracing import Json
 from antiphon.workflows.loading import Loaded
 from antiphon.workflows.model_roles import ModelRoles
+from antiphon.workflows.policy import scope_of
 from antiphon.workflows.scripts import Scripts
 from antiphon.workflows.steps import Steps
 from antiphon.workflows.synthesis import Status, Synthesis, synthesize
@@ -32,15 +35,20 @@ DEFAULT_DEPTH = 1
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A loaded workflow in a run: what answers its calls, the run's workflow files, and how deep it is nested."""
+    """A loaded workflow in a run: what answers its calls, the run's workflow files, and how deep it is nested.
+
+    `scopes` are what it and those around it say that its calls may touch.
+    """
 
     loaded: Loaded
     scripts: Scripts
     performers: Mapping[str, Performer]
     models: ModelRoles
+    workspaces: Workspaces | None = None
     level: int = 0
     depth: int = DEFAULT_DEPTH
     sandbox: str | None = None
+    scopes: tuple[Scope, ...] = ()
 
     @property
     def name(self) -> str:
@@ -57,9 +65,11 @@ def hosted(
     scripts: Scripts,
     *,
     models: ModelRoles | None = None,
+    workspaces: Workspaces | None = None,
     sandbox: str | None = None,
     level: int = 0,
     depth: int | None = None,
+    around: tuple[Scope, ...] = (),
 ) -> Hosted:
     """Give a loaded workflow the performers that its own roles and steps need.
 
@@ -67,25 +77,28 @@ def hosted(
         loaded: the workflow.
         scripts: the run's workflow files, which it may nest.
         models: what makes the run's model agents.
+        workspaces: the run's; None where there are none.
         sandbox: what the commands of completion criteria run in; None for the best that works here.
         level: how many workflows are around it.
         depth: the deepest level that those around it allow; its own manifest can only narrow that.
+        around: what those around it say that their calls may touch; its own manifest can only narrow that too.
 
     Raises:
         UsageError: a model role that it declares cannot be used.
     """
     models = models or ModelRoles()
-    roles = {**models.agents(loaded.manifest, loaded.roles), **loaded.roles}
+    roles = {**models.agents(loaded.manifest, loaded.roles, around), **loaded.roles}
     performers: dict[str, Performer] = {
-        "agent": Agents(roles, SCHEMAS, commands=_commands(loaded, sandbox)),
-        "step": Steps(loaded.steps),
+        "agent": Agents(roles, SCHEMAS, commands=_commands(loaded, sandbox), workspaces=workspaces),
+        "step": Steps(loaded.steps, workspaces),
         "approval": Approvals(),
     }
     declared = loaded.manifest.limits.depth
     deepest = DEFAULT_DEPTH if depth is None else depth
     if declared is not None:
         deepest = declared if depth is None else min(depth, level + declared)
-    return Hosted(loaded, scripts, performers, models, level, deepest, sandbox)
+    scopes = (*around, scope_of(loaded.manifest))
+    return Hosted(loaded, scripts, performers, models, workspaces, level, deepest, sandbox, scopes)
 
 
 def _commands(loaded: Loaded, sandbox: str | None) -> CommandPlace:
@@ -93,9 +106,10 @@ def _commands(loaded: Loaded, sandbox: str | None) -> CommandPlace:
     return CommandPlace(folder=loaded.path.parent, sandbox=partial(choose_sandbox, sandbox))
 
 
-def host_functions() -> dict[str, HostFunction]:
+def host_functions(workspaces: Workspaces | None = None) -> dict[str, HostFunction]:
     """The host functions of every run."""
-    return {"workflow": nested_workflow, "claims": claims, "synthesize": synthesis}
+    own: dict[str, HostFunction] = {"workflow": nested_workflow, "claims": claims, "synthesize": synthesis}
+    return own if workspaces is None else {**own, "left": workspaces.replayed}
 
 
 def nested_workflow(
@@ -116,9 +130,11 @@ def nested_workflow(
         loaded,
         around.scripts,
         models=around.models,
+        workspaces=around.workspaces,
         sandbox=around.sandbox,
         level=around.level + 1,
         depth=around.depth,
+        around=around.scopes,
     )
     values = loaded.parameters.validate(args)
 

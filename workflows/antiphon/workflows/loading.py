@@ -23,6 +23,7 @@ from antiphon.workflows.habits import check_habits
 from antiphon.workflows.manifest import Manifest, read_manifest
 from antiphon.workflows.parameters import Parameters, parameters_of
 from antiphon.workflows.steps import StepFunction
+from antiphon.workflows.working import STEPS
 
 MAX_BYTES = 1_000_000
 _numbers = itertools.count()
@@ -37,7 +38,7 @@ class Loaded:
         main: its ``async def main``.
         parameters: main's typed parameters.
         roles: function agents found in the file, by name.
-        steps: step functions found in the file, by name.
+        steps: the steps it may call, by name: those in the file, and what its manifest names of others.
         path: the file, absolute.
         source: its text.
         builtin: the name of a workflow that ships with antiphon, or "".
@@ -69,20 +70,26 @@ class Loaded:
 
 
 def load(
-    path: Path, *, roles: Mapping[str, Role] | None = None, builtin: str = "", library: Roles | None = None
+    path: Path,
+    *,
+    roles: Mapping[str, Role] | None = None,
+    steps: Mapping[str, StepFunction] | None = None,
+    builtin: str = "",
+    library: Roles | None = None,
 ) -> Loaded:
     """Read a workflow file, check it, and only then execute it.
 
     Args:
         path: the file.
         roles: roles it may use besides the function agents it defines.
+        steps: steps it may declare besides those it defines, and those of `working.STEPS`.
         builtin: the name of a workflow that ships with antiphon.
         library: the model roles that its manifest may declare; by default those of the current folder's project.
 
     Raises:
         UsageError: it cannot be read, its manifest or habits are wrong, or importing it fails.
     """
-    return load_source(_read(path), path, roles=roles, builtin=builtin, library=library)
+    return load_source(_read(path), path, roles=roles, steps=steps, builtin=builtin, library=library)
 
 
 def load_source(
@@ -91,6 +98,7 @@ def load_source(
     *,
     kept_in: Path | None = None,
     roles: Mapping[str, Role] | None = None,
+    steps: Mapping[str, StepFunction] | None = None,
     builtin: str = "",
     library: Roles | None = None,
 ) -> Loaded:
@@ -101,6 +109,7 @@ def load_source(
         path: the file it belongs to, which nested workflows are relative to.
         kept_in: the file that the text was read from, where that is another.
         roles: see `load`.
+        steps: see `load`.
         builtin: see `load`.
         library: see `load`.
 
@@ -113,8 +122,9 @@ def load_source(
     module = _import(source, shown)
     things = vars(module).values()
     found = {thing.name: thing for thing in things if _is_role(thing)} | dict(roles or {})
-    steps = {thing.name: thing for thing in things if isinstance(thing, StepFunction)}
-    _check_steps(shown, manifest, steps)
+    own = {thing.name: thing for thing in things if isinstance(thing, StepFunction)}
+    known = {**STEPS, **(steps or {}), **own}
+    _check_steps(shown, manifest, known)
     _check_roles(shown, manifest, found, library)
     _check_models(shown, manifest)
     return Loaded(
@@ -122,7 +132,7 @@ def load_source(
         main=module.main,
         parameters=parameters_of(module.main),
         roles=found,
-        steps=steps,
+        steps={name: known[name] for name in {*own, *manifest.steps}},
         path=Path(os.path.abspath(path)),
         source=source,
         builtin=builtin,

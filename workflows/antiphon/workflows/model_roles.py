@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from antiphon.engine import UsageError
 from antiphon.subagents.roles.definition import RoleDefinition
 from antiphon.subagents.roles.library import Roles
+from antiphon.subagents.tools.mcp.asked import check_named, expanded
+from antiphon.subagents.tools.mcp.naming import is_mcp_name
+from antiphon.subagents.tools.policy import Policy, Scope
 from antiphon.tracing import Json
+from antiphon.workflows.policy import ToolsAsked, policy_of
 
 if TYPE_CHECKING:
     from antiphon.subagents.function import Role
@@ -108,7 +112,11 @@ class ModelRoles:
 
     Args:
         asked: by the person.
-        tools: what roles may name.
+        tools: what roles may name; by default every tool that a run has, for the project's folder.
+        project: the folder that workspaces are made of; by default that of the role files.
+        tests: the command line that runs its tests; "" for what is found.
+        held: what a person and the project ask of tools.
+        servers: names of the MCP servers whose tools `connect` will bring.
         changed: whether a resumed run goes on with other models than before, which is then recorded.
         library: the roles that there are; by default those of the folder that was asked for.
     """
@@ -118,12 +126,19 @@ class ModelRoles:
         asked: ModelsAsked | None = None,
         *,
         tools: Mapping[str, Tool] | None = None,
+        project: Path | None = None,
+        tests: str = "",
+        held: ToolsAsked | None = None,
+        servers: Sequence[str] = (),
         changed: bool = False,
         library: Roles | None = None,
     ) -> None:
         self.asked, self.changed = asked or ModelsAsked(), changed
         self.library = library or (Roles(self.asked.folder) if self.asked.folder else Roles.here())
-        self.tools = dict(tools or {})
+        self.project = project or self.library.folder or Path.cwd()
+        self._tests, self._held, self._servers = tests, held or ToolsAsked(), tuple(servers)
+        self._tools = None if tools is None else dict(tools)
+        self._connected: dict[str, Tool] = {}
         self._models: Models | None = None
         self._sender: Sender | None = None
 
@@ -133,6 +148,19 @@ class ModelRoles:
         if self._models is None:
             self._models = models_of(self.asked)
         return self._models
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """What roles may name."""
+        if self._tools is None:
+            from antiphon.workflows.toolset import toolset
+
+            self._tools = toolset(self.project, tests=self._tests)
+        return {**self._tools, **self._connected}
+
+    def connect(self, tools: Mapping[str, Tool]) -> None:
+        """Take the tools of the run's MCP servers, once those are there."""
+        self._connected = dict(tools)
 
     @property
     def sender(self) -> Sender:
@@ -148,20 +176,37 @@ class ModelRoles:
         """A line for each provider that is asked, for a person; see `Sender.said`."""
         return self._sender.said() if self._sender is not None else []
 
-    def agents(self, manifest: Manifest, defined: Mapping[str, Role]) -> dict[str, Role]:
+    def agents(self, manifest: Manifest, defined: Mapping[str, Role], around: Sequence[Scope] = ()) -> dict[str, Role]:
         """The model agents of a workflow: a role that its manifest declares and its file does not define.
+
+        Args:
+            manifest: what the workflow declares.
+            defined: the roles that its file defines.
+            around: what the workflows around it say that their calls may touch.
 
         Raises:
             UsageError: a role's file is bad, or it names a tool that there is not.
         """
         names = [name for name in manifest.roles if name not in defined]
-        return {name: self._of_workflow(name, manifest) for name in names}
+        policy = policy_of(manifest, self._held)
+        for scope in around:
+            policy = policy.within(scope)
+        return {name: self._of_workflow(name, manifest, policy) for name in names}
 
-    def _of_workflow(self, name: str, manifest: Manifest) -> Role:
-        return self.agent(name, model=manifest.models.get(name), scope=_readable(manifest))
+    def _of_workflow(self, name: str, manifest: Manifest, policy: Policy) -> Role:
+        # Built-in roles cannot know what servers there are: whoever names one means it for all, if the scope lets them.
+        more = [name for name, tool in self._connected.items() if policy.offers(tool)]
+        return self.agent(name, model=manifest.models.get(name), scope=_readable(manifest), policy=policy, more=more)
 
     def agent(
-        self, name: str, *, model: str | None = None, scope: Sequence[str] = EVERYTHING, after: After | None = None
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        scope: Sequence[str] = EVERYTHING,
+        after: After | None = None,
+        policy: Policy | None = None,
+        more: Sequence[str] = (),
     ) -> Role:
         """The model agent of a role.
 
@@ -170,6 +215,8 @@ class ModelRoles:
             model: which the workflow would have answer; the person's own choice goes before it.
             scope: patterns of files that its rule for passages may look in, below the project's folder.
             after: what makes records of its values; by default those of the named outputs.
+            policy: what its tools may do; by default what the person and the project ask of them.
+            more: tools that it may call besides those that its file names.
         """
         from antiphon.subagents.answers.recording import Recording
         from antiphon.subagents.loop.agent import ModelAgent
@@ -179,7 +226,16 @@ class ModelRoles:
         recording = after or Recording(framing=definition.framing)
         root = self.library.folder or Path.cwd()
         retrieval = Retrieval(root, scope=scope) if definition.retrieve else None
-        return ModelAgent(definition, self.models, self.sender, tools=self.tools, retrieval=retrieval, after=recording)
+        named = expanded((*definition.tools, *more), self.tools)
+        return ModelAgent(
+            definition.model_copy(update={"tools": named}),
+            self.models,
+            self.sender,
+            tools=self.tools,
+            retrieval=retrieval,
+            after=recording,
+            policy=policy or Policy(rules=self._held.rules, after=self._held.after),
+        )
 
     def definition(self, name: str, model: str | None = None) -> RoleDefinition:
         """What a role says, its model being the one that answers where the person names none.
@@ -188,9 +244,10 @@ class ModelRoles:
             UsageError: there is no such role, its file is bad, or it names a tool that there is not.
         """
         definition = self.library.role(name)
+        check_named(definition.tools, self._servers, f"{definition.source}: role {name!r}")
         for tool in definition.tools:
-            if tool not in self.tools:
-                known = ", ".join(sorted(self.tools)) or "none yet"
+            if tool not in self.tools and not is_mcp_name(tool):
+                known = ", ".join(sorted(self.tools)) or "none"
                 raise UsageError(
                     f"{definition.source}: role {name!r} names the tool {tool!r}, and the tools are: {known}",
                     advice=f"take it out of tools: there, or write .antiphon/roles/{name}.md, which goes before it",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,17 +19,22 @@ from antiphon.engine.errors import leading
 from antiphon.engine.settings import LARGE_BYTES
 from antiphon.subagents.model.stall import StallWatch
 from antiphon.subagents.roles.library import Roles
-from antiphon.tracing import Json, Log, LogDamaged, LogUnusable, Redactor, exporting, open_log, read_log
+from antiphon.subagents.tools.mcp import McpAsked, check_named, facts_of
+from antiphon.tracing import Json, Log, LogDamaged, LogUnusable, Redactor, exporting, open_log
 from antiphon.workflows import controls
+from antiphon.workflows.begun import Begun
 from antiphon.workflows.disk import RunBlobs, check_plain, recording, write_whole
-from antiphon.workflows.hosting import Hosted, host_functions, hosted
+from antiphon.workflows.hosting import Hosted, host_functions
 from antiphon.workflows.loading import Loaded
-from antiphon.workflows.model_roles import EVENT, ModelRoles, ModelsAsked, check_answered
+from antiphon.workflows.model_roles import ModelRoles, ModelsAsked, check_answered
+from antiphon.workflows.opened import Opened, opened_of
+from antiphon.workflows.patches import project_of, write_patches
 from antiphon.workflows.places import RunPlace, is_ours
+from antiphon.workflows.policy import ToolsAsked
 from antiphon.workflows.scripts import Scripts
 
 if TYPE_CHECKING:
-    from antiphon.workflows.audit.launch import Audit
+    from antiphon.workflows.builtin import Bound
 
 _NO_REPORTS: Mapping[str, str] = {}
 
@@ -52,7 +57,11 @@ class Options:
         watching: tasks that run beside it.
         conclude: writes reports once the script has ended; gives their names.
         models: which models answer roles. On a resume, what it is here goes before what the run began with.
-        sandbox: what the commands of completion criteria run in; None for the best that works here.
+        sandbox: what commands run in: those of tools and of completion criteria; None for the best that works here.
+        project: the folder that workspaces are made of; by default the one around the current folder, see `project_of`.
+        tests: the command line that runs that folder's tests; "" for what is found.
+        tools: what a person and the project ask of tools.
+        mcp: the MCP servers that are started; mcp_folder: what their paths are relative to, by default the project.
         closing: lets go, once the attempt is over, of what the roles hold open.
     """
 
@@ -62,6 +71,11 @@ class Options:
     conclude: Callable[[RunPlace, Run, RunResult], Mapping[str, str]] | None = None
     models: ModelsAsked = field(default_factory=ModelsAsked)
     sandbox: str | None = None
+    project: Path | None = None
+    tests: str = ""
+    tools: ToolsAsked = field(default_factory=ToolsAsked)
+    mcp: McpAsked = field(default_factory=McpAsked)
+    mcp_folder: Path | None = None
     closing: Callable[[], Awaitable[None]] | None = None
 
 
@@ -86,7 +100,12 @@ async def start(place: RunPlace, loaded: Loaded, arguments: Mapping[str, Any], o
         LogFailed: nothing could be recorded any more (disk full, I/O); the run can be resumed.
         LogUnusable: not even a beginning could be recorded.
     """
-    models = ModelRoles(options.models)
+    project = options.project or project_of(Path.cwd())
+    servers = options.mcp.servers()
+    models = ModelRoles(
+        options.models, project=project, tests=options.tests, held=options.tools, servers=options.mcp.names
+    )
+    check_named(loaded.manifest.scope.tools, options.mcp.names, str(loaded.path))
     check_answered(loaded.manifest, loaded.source, loaded.roles, models, str(loaded.path))
     manifest = loaded.manifest.model_dump(mode="json")
     try:
@@ -100,12 +119,28 @@ async def start(place: RunPlace, loaded: Loaded, arguments: Mapping[str, Any], o
         "script": str(loaded.path),
         "script_sha256": loaded.digest,
         "project": str(models.library.folder or ""),
+        "workspace": str(project),
     }
-    if asked := options.models.to_json():
-        facts["models"] = asked
+    more: dict[str, Json] = {
+        "models": options.models.to_json(),
+        "tests": options.tests,
+        "tools": options.tools.to_json(),
+        "mcp": facts_of(servers),
+    }
+    facts |= {name: value for name, value in more.items() if value}
     scripts = Scripts(place.directory, library=models.library)
-    workflow = hosted(loaded, scripts, models=models, sandbox=options.sandbox)
-    return await _attempt(place, place.run_id, workflow, arguments, options, facts)
+    begun = Begun(
+        place=place,
+        run_id=place.run_id,
+        loaded=loaded,
+        scripts=scripts,
+        models=models,
+        servers=servers,
+        known=facts_of(servers),
+        sandbox=options.sandbox,
+        mcp_folder=options.mcp_folder,
+    )
+    return await _attempt(begun, arguments, options, facts)
 
 
 def _given(loaded: Loaded, arguments: Mapping[str, Any]) -> dict[str, Json]:
@@ -120,7 +155,7 @@ async def resume(
     options: Options,
     *,
     trust: bool = False,
-    bound: Callable[[Audit], None] | None = None,
+    bound: Callable[[str, Bound], None] | None = None,
     told: Callable[[Loaded, ModelRoles], None] | None = None,
 ) -> Ended:
     """Go on with a run: what is in its journal replays, the rest is performed.
@@ -129,7 +164,8 @@ async def resume(
         place: the run.
         options: how to perform it.
         trust: execute the script of a run that was not made here.
-        bound: is given the audit, if the run is one, once that is bound to its tree again.
+        bound: is given the name of a workflow that ships with antiphon, and that workflow, once it is bound again to
+            what it was asked.
         told: is given the workflow and what answers its roles, before anything is performed; not of an audit.
 
     Raises:
@@ -144,98 +180,89 @@ async def resume(
             advice=f"read {place.script} (and workflows/ beside it), then: antiphon resume {place.run_id} --trust",
         )
     check_plain(place.directory)
-    opened, scripts = _opened(place, ours=ours)
-    models = _models_again(opened, options.models, ours=ours)
+    opened, scripts = opened_of(place, ours=ours)
+    servers = options.mcp.again(opened.servers)
+    models = _models_again(opened, options, [server.name for server in servers], ours=ours)
     scripts.library = models.library
     options = replace(options, models=models.asked)
     loaded, options = await _loaded_again(scripts, opened, options, place.directory.parent, bound)
     arguments = loaded.parameters.validate(opened.arguments)
-    if told is not None and not opened.builtin:
+    if told is not None and opened.builtin != "audit":  # whose models are its own
         told(loaded, models)
     place.control.mkdir(exist_ok=True)
-    workflow = hosted(loaded, scripts, models=models, sandbox=options.sandbox)
-    return await _attempt(place, opened.run, workflow, arguments, options, {})
+    begun = Begun(
+        place=place,
+        run_id=opened.run,
+        loaded=loaded,
+        scripts=scripts,
+        models=models,
+        servers=servers,
+        known=opened.servers,
+        base=opened.base,
+        sandbox=options.sandbox,
+        mcp_folder=options.mcp_folder,
+    )
+    return await _attempt(begun, arguments, options, {})
 
 
-def _models_again(opened: _Opened, now: ModelsAsked, *, ours: bool) -> ModelRoles:
+def _models_again(opened: Opened, options: Options, servers: Sequence[str], *, ours: bool) -> ModelRoles:
     """The models of a run that began earlier, those asked for now before them; roles are read where it was begun."""
-    asked = opened.models.then(now)
+    asked = opened.models.then(options.models)
     gone = opened.project and not os.path.isdir(opened.project)  # moved, as likely as not to where we are
     library = Roles(Path(opened.project) if opened.project else None) if ours and not gone else None
-    return ModelRoles(asked, library=library, changed=asked.to_json() != opened.models.to_json())
+    there = ours and opened.workspace and os.path.isdir(opened.workspace)
+    return ModelRoles(
+        asked,
+        library=library,
+        project=Path(opened.workspace) if there else project_of(Path.cwd()),
+        tests=options.tests or opened.tests,
+        held=opened.tools.then(options.tools),
+        servers=servers,
+        changed=asked.to_json() != opened.models.to_json(),
+    )
 
 
 async def _loaded_again(
-    scripts: Scripts, opened: _Opened, options: Options, home: Path, bound: Callable[[Audit], None] | None
-) -> tuple[Loaded, Options]:
-    """The workflow of a run that began earlier: a file, or one that ships with antiphon, bound to its tree again."""
-    if opened.builtin != "audit":
-        return scripts.load(Path(opened.script)), options
-    from antiphon.workflows.audit.binding import bind
-    from antiphon.workflows.audit.launch import Asked
-
-    asked = Asked.of(opened.arguments).answered_by(options.models)
-    audit = await bind(asked, home=home, settings=options.settings, clients=options.models.clients)
-    audit.begins(opened.run)
-    if bound is not None:
-        bound(audit)
-    return audit.loaded, replace(options, conclude=audit.conclude, closing=audit.close)
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """What a run says of its beginning. Its id stays what it was, whatever its directory is called by now.
-
-    `project` is the folder whose role files it reads, "" where it began in none.
-    """
-
-    run: str
-    script: str
-    builtin: str
-    arguments: Mapping[str, Any]
-    models: ModelsAsked
-    project: str
-
-
-def _opened(place: RunPlace, *, ours: bool) -> tuple[_Opened, Scripts]:
-    events = [event for event in read_log(place.directory) if event.kind in ("run.opened", "input", EVENT)]
-    data = next((event.data for event in events if event.kind == "run.opened"), None)
-    match data:
-        case None:
-            raise UsageError(f"{place.run_id} ended before it began: nothing to resume", advice="start it again")
-        case {"run": str(run), "script": str(script), "builtin": str(builtin), "arguments": dict(arguments)}:
-            changed = [event.data for event in events if event.kind == EVENT]
-            models = ModelsAsked.of(changed[-1] if changed else data.get("models"))
-            project = str(data.get("project", "")).replace("\0", "")
-            scripts = Scripts.of(place.directory, events, ours=ours)
-            return _Opened(run, script, builtin, arguments, models, project), scripts
-        case _:
-            raise UsageError(f"{place.run_id} does not say what it ran", advice=f"antiphon verify {place.run_id}")
-
-
-async def _attempt(
-    place: RunPlace,
-    run_id: str,
-    workflow: Hosted,
-    arguments: Mapping[str, Any],
+    scripts: Scripts,
+    opened: Opened,
     options: Options,
-    facts: Mapping[str, Json],
-) -> Ended:
-    main = workflow.loaded.main
+    home: Path,
+    told: Callable[[str, Bound], None] | None,
+) -> tuple[Loaded, Options]:
+    """The workflow of a run that began earlier: a file, or one that ships with antiphon, bound again."""
+    if not opened.builtin:
+        return scripts.load(Path(opened.script)), options
+    from antiphon.workflows.builtin import Again, bind_again
+
+    again = Again(arguments=opened.arguments, home=home, settings=options.settings, models=options.models)
+    bound = await bind_again(opened.builtin, again)
+    bound.begins(opened.run)
+    if told is not None:
+        told(opened.builtin, bound)
+    return bound.loaded, replace(options, conclude=bound.conclude, closing=bound.close)
+
+
+async def _attempt(begun: Begun, arguments: Mapping[str, Any], options: Options, facts: Mapping[str, Json]) -> Ended:
+    place, loaded, models = begun.place, begun.loaded, begun.models
     async with (
         _closed(options.closing),
-        workflow.models,
+        models,
         open_log(place.directory, redactor=Redactor.from_environment()) as log,
     ):
-        async with exporting(log) as export:
-            if workflow.models.changed:
-                log.enqueue(EVENT, "", workflow.models.asked.to_json())
-            workflow.scripts.keep(log, workflow.loaded)
-            run = _run(place, run_id, log, workflow, options)
-            result = await _watched(run, place, workflow, lambda: main(**arguments), options, facts)
+        async with (
+            exporting(log) as export,
+            begun.workspaces(log) as workspaces,
+            begun.connected(log) as tools,
+        ):
+            models.connect(tools)
+            begun.record(log)
+            workflow = begun.hosted(workspaces)
+            run = _run(place, begun.run_id, log, workflow, options)
+            result = await _watched(run, place, workflow, lambda: loaded.main(**arguments), options, facts)
             result, value = _valued(result)
             with recording(place.directory):
-                reports = options.conclude(place, run, result) if options.conclude else _NO_REPORTS
+                reports = await write_patches(place, workspaces)
+                reports |= options.conclude(place, run, result) if options.conclude else _NO_REPORTS
             await _close(run, result, reports, value)
         head = log.head
     written = tuple(place.directory / name for name in reports)
@@ -257,7 +284,7 @@ def _run(place: RunPlace, run_id: str, log: Log, workflow: Hosted, options: Opti
             run_id=run_id,
             limits=workflow.loaded.manifest.limits,
             performers=workflow.performers,
-            host=host_functions(),
+            host=host_functions(workflow.workspaces),
             settings=options.settings,
             blobs=RunBlobs(place.directory),
             top_up=options.top_up,

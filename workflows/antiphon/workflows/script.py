@@ -35,6 +35,7 @@ from antiphon.engine.script.api import (
     workflow,
 )
 from antiphon.subagents.function import function_agent
+from antiphon.subagents.workspace.contract import workspace_of
 from antiphon.workflows.steps import step_function
 
 
@@ -94,4 +95,5 @@ __all__ = [
     "step_function",
     "synthesize",
     "workflow",
+    "workspace_of",
 ]

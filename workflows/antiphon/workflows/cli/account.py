@@ -54,7 +54,8 @@ def _rows(story: Story) -> Iterator[tuple[str, str]]:
     if story.reused:
         yield "reused", _reuse(story)
     yield from _some("cut off" if seen.state != "running" else "in flight", _in_flight(story))
-    yield from _some("asks", [f"{question}  ({path})" for path, question in seen.pending.items()])
+    asked = {path: question.partition("\n")[0] for path, question in seen.pending.items()}
+    yield from _some("asks", [f"{question}  ({path})" for path, question in asked.items()])
     missing = [" ".join(map(str, sequence(entry))) for entry in sequence(story.ending.get("missing"))]
     yield from _some("missing", missing, most=3)
     yield from _some("unawaited", list(map(str, sequence(story.ending.get("unawaited")))))

@@ -85,10 +85,8 @@ def command(path: str, **given: Unpack[Given]) -> int:
     end, asked = AuditEnd(form), asked_of(path, given, held)
     if asked.models:
         from antiphon.workflows.cli.audit_asking import agree
-        from antiphon.workflows.cli.model_options import tell_boxes
 
         agree(asked, held, yes=given["yes"])
-        tell_boxes(asked.models)
     perform = partial(_perform, held, asked, end)
     presentation = Presentation(backend=held.backend, json=form == "json", plain=given["plain"])
     options = Options(settings=settings_of(held))

@@ -7,6 +7,7 @@ from antiphon.workflows.audit.failing import Failing, failing
 from antiphon.workflows.audit.launch import Audit
 from antiphon.workflows.baseline import Comparison
 from antiphon.workflows.cli.audit_output import print_annotations, print_audit, print_sarif, synthesis_of
+from antiphon.workflows.cli.model_options import tell_boxes
 from antiphon.workflows.cli.summary import value_text
 from antiphon.workflows.cli.terminal import Paper, Piece, talk
 from antiphon.workflows.running import Ended
@@ -25,8 +26,9 @@ class AuditEnd:
         self._verdict: Failing | None = None
 
     def bound(self, audit: Audit) -> None:
-        """Take the audit, before it begins; says what a person must know of its isolation."""
+        """Take the audit, before it begins; says what a person must know of its isolation and who has to answer."""
         self._audit = audit
+        tell_boxes(audit.asked.models)
         if audit.banner:
             talk().line(Piece("note: ", "bold"), audit.banner)
 

@@ -8,13 +8,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from antiphon.engine.errors import UsageError
 from antiphon.workflows.cli.untrusted import mapping
 
+if TYPE_CHECKING:
+    from antiphon.subagents.tools.mcp import McpServer
+    from antiphon.workflows.policy import ToolsAsked
+
 BACKENDS: Final = ("asyncio", "trio")
-_KEYS: Final = ("runs_dir", "concurrency", "processes", "backend", "model", "models", "prices", "audit")
+_KEYS: Final = ("runs_dir", "concurrency", "processes", "backend", "model", "models", "prices", "tools", "mcp", "audit")
 _AUDIT_KEYS: Final = ("fail_on", "lens", "exclude", "baseline", "reuse", "sandbox", "sarif")
 
 
@@ -64,6 +68,8 @@ class Configuration:
         processes: child processes at once; None for the engine's own.
         backend: the event loop.
         models: which models answer: ``M``, and ``ROLE=M`` for roles. prices: what models cost, by name.
+        tools: what tools may do, and what they require; None where nothing is said of that.
+        mcp: the MCP servers that it describes, by name; none is started for that.
         audit: what holds for audits.
         file: the file that says so; None if there is none.
     """
@@ -74,6 +80,8 @@ class Configuration:
     backend: str = "asyncio"
     models: tuple[str, ...] = ()
     prices: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tools: ToolsAsked | None = None
+    mcp: Mapping[str, McpServer] = field(default_factory=dict[str, Any])
     audit: AuditConfiguration = field(default_factory=AuditConfiguration)
     file: Path | None = field(default=None, compare=False)
 
@@ -88,6 +96,8 @@ class Configuration:
             backend=self.backend if backend is None else backend,
             models=self.models,
             prices=self.prices,
+            tools=self.tools,
+            mcp=self.mcp,
             audit=self.audit,
             file=self.file,
         )
@@ -139,6 +149,8 @@ def _read(file: Path, table: Mapping[str, Any]) -> Configuration:
         backend=_backend(file, table.get("backend", "asyncio")),
         models=models,
         prices=prices,
+        tools=_tools(file, table),
+        mcp=_mcp(file, table.get("mcp")),
         audit=_audit(file, table.get("audit", {})),
         file=file,
     )
@@ -153,6 +165,31 @@ def _models(file: Path, table: Mapping[str, Any]) -> tuple[tuple[str, ...], dict
         return configured(file.parent, table)
     except Unsuitable as error:
         raise ConfigurationError(file, str(error)) from None
+
+
+def _tools(file: Path, table: Mapping[str, Any]) -> ToolsAsked | None:
+    if "tools" not in table:
+        return None
+    from antiphon.workflows.cli.model_options import Unsuitable
+    from antiphon.workflows.cli.policy_options import configured_tools
+
+    try:
+        return configured_tools(file, table["tools"])
+    except Unsuitable as error:
+        raise ConfigurationError(file, str(error)) from None
+
+
+def _mcp(file: Path, value: object) -> Mapping[str, McpServer]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigurationError(file, f"mcp must be a table of servers, not {value!r}")
+    from antiphon.subagents.tools.mcp.configuration import KEYS, ServerUnsuitable, read_servers
+
+    try:
+        return read_servers(mapping(cast("object", value)))
+    except ServerUnsuitable as error:
+        raise ConfigurationError(file, str(error), KEYS) from None
 
 
 def _check_keys(file: Path, table: Mapping[str, Any], known: Sequence[str]) -> None:

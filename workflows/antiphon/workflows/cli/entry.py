@@ -16,8 +16,11 @@ from antiphon.workflows.cli.terminal import Piece, safe_encoding, talk
 
 COMMANDS: Final = {
     "audit": ("antiphon.workflows.cli.audit", "Audit a source tree, offline."),
+    "fix": ("antiphon.workflows.cli.fix", "Mend a bug: a test that shows it, and a patch, held to tests and checks."),
+    "build": ("antiphon.workflows.cli.build", "Build what a task asks for, in parallel, and put it together."),
     "run": ("antiphon.workflows.cli.run", "Run a workflow file."),
     "resume": ("antiphon.workflows.cli.resume", "Go on with a run; what is done already is not done again."),
+    "apply": ("antiphon.workflows.cli.apply", "Put a run's patch into the project; shows it, and asks."),
     "runs": ("antiphon.workflows.cli.runs", "List the runs."),
     "show": ("antiphon.workflows.cli.show", "Show what a run did: tree, outcomes, cost, census."),
     "why": ("antiphon.workflows.cli.why", "Show why a run says something: who, on what evidence, in which context."),

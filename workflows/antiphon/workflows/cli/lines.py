@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import final
 
 import anyio
@@ -12,10 +13,11 @@ from antiphon.engine import Run
 from antiphon.workflows.cli.meters import meters
 from antiphon.workflows.cli.progress import Progress
 from antiphon.workflows.cli.terminal import Paper
-from antiphon.workflows.cli.words import counts, duration
+from antiphon.workflows.cli.words import counts, duration, plural
 
 _TICK_SECONDS = 0.25
 PROGRESS_SECONDS = 5.0
+_ACTS = 5
 
 
 @final
@@ -32,7 +34,18 @@ class Lines:
         self._paper, self._progress, self._every = paper, progress, every_seconds
         self._told_at = progress.clock()
         self._told_events: int = 0
+        self._told_acts: dict[str, str] = {}
         self._writing = threading.Lock()
+        self._is_aside = False
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """Write nothing while the block runs; what comes meanwhile is written after it."""
+        self._is_aside = True
+        try:
+            yield
+        finally:
+            self._is_aside = False
 
     def shown(self) -> AbstractContextManager[None]:
         """Nothing to set up."""
@@ -50,8 +63,9 @@ class Lines:
         run.log.watch(self._progress.follow)
         while True:
             self._progress.sample()
-            self.tell_news()
-            self._tell_progress(run)
+            if not self._is_aside:
+                self.tell_news()
+                self._tell_progress(run)
             await anyio.sleep(_TICK_SECONDS)
 
     def tell_news(self) -> None:
@@ -65,6 +79,9 @@ class Lines:
             return
         self._told_at, self._told_events = now, progress.events
         self._write(progress_line(run, progress))
+        for line in act_lines(run, progress, self._told_acts):
+            self._write(line)
+        self._told_acts = dict(run.acts)
 
     def _write(self, text: str) -> None:
         progress = self._progress
@@ -85,3 +102,19 @@ def progress_line(run: Run, progress: Progress) -> str:
     if eta is not None:
         parts.append(f"about {duration(eta)} left")
     return "; ".join(part for part in parts if part)
+
+
+def act_lines(run: Run, progress: Progress, told: Mapping[str, str]) -> Iterator[str]:
+    """What a few agents do now that was not told before, each in one line; those that began first.
+
+    Args:
+        run: whose acts.
+        progress: what is in flight.
+        told: the acts that were told, by path.
+    """
+    news = {path: act for path, act in run.acts.items() if told.get(path) != act}
+    acting = progress.acting(news, _ACTS)
+    for call, act in acting:
+        yield f"  {call.name} at {call.path}: {act}"
+    if len(news) > len(acting) > 0:
+        yield f"  and {plural(len(news) - len(acting), 'more agent')} at something else than before"

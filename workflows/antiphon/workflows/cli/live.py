@@ -42,20 +42,43 @@ class LiveTree:
     def __init__(self, paper: Paper, progress: Progress) -> None:
         self._paper, self._progress = paper, progress
         self._live: Live | None = None
+        self._draws = self._is_aside = False
 
     @contextmanager
     def shown(self) -> Generator[None]:
         """Draw while the block runs, and leave nothing of the picture behind. What is printed meanwhile stays above."""
+        self._draws = True
+        self._begin()
+        try:
+            yield
+        finally:
+            self._draws = False
+            self._end()
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """Take the picture away while the block runs; what comes meanwhile is told after it."""
+        self._is_aside = True
+        self._end()
+        try:
+            yield
+        finally:
+            self._is_aside = False
+            if self._draws:
+                self._begin()
+
+    def _begin(self) -> None:
+        """A picture of its own each time: one that is begun again would wipe what was printed since."""
         from rich.live import Live
 
-        console = _console(self._paper)
-        live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
-        with live:
-            self._live = live
-            try:
-                yield
-            finally:
-                self._live = None
+        live = Live(console=_console(self._paper), auto_refresh=False, transient=True, vertical_overflow="crop")
+        live.start()
+        self._live = live
+
+    def _end(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
 
     def say(self, text: str, *, now: bool = False) -> None:
         """See `Voice`."""
@@ -72,8 +95,9 @@ class LiveTree:
         run.log.watch(self._progress.follow)
         while True:
             self._progress.sample()
-            self.tell_news()
-            self._draw(run)
+            if not self._is_aside:
+                self.tell_news()
+                self._draw(run)
             await anyio.sleep(DRAW_SECONDS)
 
     def tell_news(self) -> None:
@@ -133,7 +157,7 @@ def picture(run: Run, progress: Progress, columns: int, letters: bool = True) ->
     if waiting:
         yield ("  waiting: ", Piece(waiting, "warn"))
     for path, question in list(run.pending.items())[:3]:
-        yield (Piece("  asks: ", "warn"), question, Piece(f"  ({path})", "dim"))
+        yield (Piece("  asks: ", "warn"), question.partition("\n")[0], Piece(f"  ({path})", "dim"))
     yield _last_row(progress)
 
 
@@ -174,22 +198,21 @@ def _calls(run: Run, progress: Progress, letters: bool) -> Iterator[Row]:
     flying = list(progress.flying.values())
     longest = sorted(flying, key=lambda call: (call.path in run.waits, call.since))[:_SHOWN_CALLS]
     now = progress.clock()
+    elbow = Piece("    · " if letters else "    - ", "dim")
     for call in longest:
-        elbow = "    · " if letters else "    - "
-        yield (
-            Piece(elbow, "dim"),
-            f"{duration(now - call.since):>7}  {call.name}",
-            Piece(f"  {doing(run, call)}", "dim"),
-            Piece(f"  {call.path}", "dim"),
-        )
+        since = Piece(f"{duration(now - call.since):>7}  ", "dim")
+        yield elbow, since, Piece(call.name, "bold"), f"  {doing(run, call, progress)}", Piece(f"  {call.path}", "dim")
     if len(flying) > len(longest):
         yield (Piece(f"      and {plural(len(flying) - len(longest), 'call')} more in flight", "dim"),)
 
 
-def doing(run: Run, call: FlyingCall) -> str:
-    """What a call is at: what it waits for, an attempt by name, or simply working."""
+def doing(run: Run, call: FlyingCall, progress: Progress) -> str:
+    """What a call is at: what it waits for, what its agent does, an attempt by name, or simply working."""
     waits_for = run.waits.get(call.path)
-    return f"waits for {waits_for}" if waits_for else call.doing or "working"
+    if waits_for:
+        return f"waits for {waits_for}"
+    act = run.acts.get(call.path)
+    return progress.lasting(call.path, act) if act else call.doing or "working"
 
 
 def _meter_row(meter: Meter, narrow: bool, letters: bool) -> Row:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import anyio
 
 from antiphon.engine import Run
+from antiphon.workflows.cli.asking import asker_of
 from antiphon.workflows.cli.configuration import Configuration
 from antiphon.workflows.cli.lines import Lines
 from antiphon.workflows.cli.live import LiveTree
@@ -34,6 +35,10 @@ class View(Voice, Protocol):
 
     def tell_news(self) -> None:
         """Say what is left to say."""
+        ...
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Write nothing while the block runs: somebody else uses the terminal."""
         ...
 
 
@@ -80,7 +85,9 @@ def perform_and_report(
     progress = Progress()
     view = _view(talk(), progress, plain=presentation.plain)
     interrupts = Interrupts(view, grace_seconds=options.settings.grace_seconds)
-    watched = replace(options, watching=(*options.watching, view.watch, interrupts.watch))
+    asker = asker_of(view, talk())
+    beside = (view.watch, interrupts.watch) if asker is None else (view.watch, interrupts.watch, asker.watch)
+    watched = replace(options, watching=(*options.watching, *beside))
     # A person's answer to Ctrl-C must reach us before anything can hang.
     with interrupts.received(), scripts_talk(), view.shown():
         ended = anyio.run(perform, watched, backend=presentation.backend)

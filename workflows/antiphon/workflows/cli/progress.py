@@ -6,13 +6,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, final
 
 from antiphon.tracing import Json
-from antiphon.workflows.cli.words import FAILURES
+from antiphon.workflows.cli.words import FAILURES, duration
 
 _RATE_SECONDS = 30.0
 _RATE_POINTS = 240
+_LASTING_SECONDS = 2.0
 KEPT_FAILURES = 20
 
 
@@ -71,6 +73,7 @@ class Progress:
         self.flying: dict[str, FlyingCall] = {}
         self.news: deque[str] = deque(maxlen=1000)
         self.hidden_failures = 0
+        self._acts: dict[str, tuple[str, float]] = {}
         self._open_phases: Counter[str] = Counter()
         self._fans: dict[str, _FanOut] = {}
         self._items: set[str] = set()
@@ -110,6 +113,22 @@ class Progress:
     def done(self) -> int:
         """How many calls have ended or replayed."""
         return self.calls.total()
+
+    # --- who does what -----------------------------------------------------------------------------------------------
+
+    def lasting(self, path: str, act: str) -> str:
+        """What a call does, with how long it has done so already where that is worth saying: ``run pytest (12 s)``."""
+        before, now = self._acts.get(path), self.clock()
+        if before is None or before[0] != act:
+            self._acts[path] = act, now
+            return act
+        seconds = now - before[1]
+        return f"{act} ({duration(seconds)})" if seconds >= _LASTING_SECONDS else act
+
+    def acting(self, acts: Mapping[str, str], most: int) -> list[tuple[FlyingCall, str]]:
+        """A few of the calls that do something, those that began first, and what that is."""
+        some = islice(((call, acts[path]) for path, call in self.flying.items() if path in acts), most)
+        return [(call, self.lasting(call.path, act)) for call, act in some]
 
     # --- how far ----------------------------------------------------------------------------------------------------
 
@@ -195,6 +214,7 @@ class Progress:
         kind, phase = str(data.get("kind", "")), self._phase(str(data.get("phase", "")))
         if self.flying.pop(path, None) is not None:
             phase.in_flight -= 1
+            self._acts.pop(path, None)
         phase.calls[kind] += 1
         self.calls[kind] += 1
         self.last = f"{_name(data)} {kind}"

@@ -22,7 +22,7 @@ from antiphon.tracing.reading import DATABASE_NAME, Stored, read_stored
 from antiphon.workflows.cli.glance import Glance
 from antiphon.workflows.cli.tombstone import CLEANED, LAST_WORDS, MOST_KEPT
 
-BULKY: Final = ("blobs", "patches")
+BULKY: Final = ("blobs", "patches", "workspaces.git")
 _WORKSHOP: Final = ".cleaning"
 _TEMPORARY: Final = (_WORKSHOP, f"{DATABASE_NAME}.new", f"{DATABASE_NAME}.new-journal")
 _ABANDONED_SECONDS: Final = 3600.0

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack, get_args
 
 import click
 
+from antiphon.workflows.cli.mcp_options import mcp_option
 from antiphon.workflows.cli.model_options import model_options
 from antiphon.workflows.cli.options import (
     OptionalValues,
@@ -20,11 +21,12 @@ from antiphon.workflows.cli.options import (
     runs_dir_option,
     sandbox_option,
 )
+from antiphon.workflows.cli.policy_options import allow_option, ask_option
 from antiphon.workflows.cli.terminal import talk
 from antiphon.workflows.cli.words import FAILURES, moment
 
 if TYPE_CHECKING:
-    from antiphon.workflows.audit.launch import Audit
+    from antiphon.workflows.cli.configuration import Configuration
     from antiphon.workflows.cli.performing import Presentation
     from antiphon.workflows.loading import Loaded
     from antiphon.workflows.model_roles import ModelRoles
@@ -48,18 +50,41 @@ class Asked:
         budget: the top-up as typed, or empty.
         answers: yes or no by path; ``*`` for every open question.
         retry: kinds of failures to perform again.
-        models: whether models, or anything that goes with them, were named.
+        performed: whether anything was said of how it is to be performed: models, tools, a sandbox.
     """
 
     budget: str = ""
     answers: dict[str, bool]
     retry: frozenset[str] = frozenset()
-    models: bool = False
+    performed: bool = False
 
     @property
     def can_be_left(self) -> bool:
         """Whether all of it can be asked of a run that goes on in another process."""
-        return bool(self.budget or self.answers) and not (self.retry or self.models)
+        return bool(self.budget or self.answers) and not (self.retry or self.performed)
+
+
+class Given(TypedDict):
+    """What the command line says, besides the run."""
+
+    budget: str | None
+    retry: tuple[str, ...]
+    approve: tuple[str, ...]
+    deny: tuple[str, ...]
+    trust: bool
+    models: tuple[str, ...]
+    prices: tuple[str, ...]
+    rates: tuple[str, ...]
+    allow: tuple[str, ...]
+    ask: tuple[str, ...]
+    mcp: tuple[str, ...]
+    sandbox: str | None
+    runs_dir: Path | None
+    backend: str | None
+    concurrency: int | None
+    processes: int | None
+    plain: bool
+    json: bool
 
 
 @click.command(name="resume", cls=_Resume, short_help="Go on with a run.")
@@ -67,84 +92,92 @@ class Asked:
 @click.option("--budget", metavar="+AMOUNT", help="Raise the run's limits: +2usd, +500agent_calls.")
 @click.option("--retry-failed", "retry", multiple=True, metavar="[=KIND]", help="Perform failed calls again.")
 @click.option("--approve", multiple=True, metavar="[=PATH]", help="Answer yes.")
-@click.option("--deny", multiple=True, metavar="[=PATH]", help="Answer no.")
+@click.option("--deny", multiple=True, metavar="[=PATH]", help="Answer no; with a tool's name: never call it.")
 @click.option("--trust", is_flag=True, help="Execute the script of a run that was not made here.")
 @model_options
+@allow_option
+@ask_option
+@mcp_option
 @sandbox_option
 @runs_dir_option
 @performing_options
 @json_option
-def command(
-    run: str,
-    budget: str | None,
-    retry: tuple[str, ...],
-    approve: tuple[str, ...],
-    deny: tuple[str, ...],
-    trust: bool,
-    models: tuple[str, ...],
-    prices: tuple[str, ...],
-    rates: tuple[str, ...],
-    sandbox: str | None,
-    runs_dir: Path | None,
-    backend: str | None,
-    concurrency: int | None,
-    processes: int | None,
-    plain: bool,
-    json: bool,
-) -> int:
+def command(run: str, **given: Unpack[Given]) -> int:
     """Go on with RUN: what its log has replays, the rest is performed.
 
     RUN is a run's id, a unique beginning or ending of it, `last`, or its directory.
     """
-    from antiphon.engine import parse_top_up
     from antiphon.tracing import LogBusy
     from antiphon.workflows.cli.configuration import configuration
-    from antiphon.workflows.cli.model_options import asked as models_asked
-    from antiphon.workflows.cli.performing import Presentation, settings_of
+    from antiphon.workflows.cli.performing import Presentation
+    from antiphon.workflows.cli.policy_options import denied_tools
     from antiphon.workflows.places import find_run, runs_home
-    from antiphon.workflows.running import Options
 
     held = configuration().with_options(
-        runs_dir=runs_dir, concurrency=concurrency, processes=processes, backend=backend
+        runs_dir=given["runs_dir"],
+        concurrency=given["concurrency"],
+        processes=given["processes"],
+        backend=given["backend"],
     )
-    top_up = parse_top_up(budget) if budget else None
-    answering = models_asked(None, models, prices, rates)
-    named = bool(models or prices or rates or sandbox)
-    asked = Asked(budget=budget or "", answers=_answers(approve, deny), retry=_kinds(retry), models=named)
+    refused, denied = denied_tools(given["deny"])
+    performing = (given["models"], given["prices"], given["rates"], given["sandbox"], given["mcp"])
+    asked = Asked(
+        budget=given["budget"] or "",
+        answers=_answers(given["approve"], refused),
+        retry=_kinds(given["retry"]),
+        performed=any((*performing, given["allow"], given["ask"], denied)),
+    )
+    options = _options(given, asked, held, denied)
     place = find_run(runs_home(held.runs_dir), run)
     if _left_to_owner(place, asked):
         return 0
     _check(place, asked)
-    settings = settings_of(held, retry_failed=asked.retry, answers=asked.answers)
-    options = Options(settings=settings, top_up=top_up, models=answering, sandbox=sandbox)
+    presentation = Presentation(backend=held.backend, json=given["json"], plain=given["plain"])
     try:
-        return _gone_on(place, options, Presentation(backend=held.backend, json=json, plain=plain), trust, models)
+        return _gone_on(place, options, presentation, given["trust"], given["models"])
     except LogBusy:  # it began between our look and our attempt
         if _left_to_owner(place, asked):
             return 0
         raise
 
 
+def _options(given: Given, asked: Asked, held: Configuration, denied: tuple[str, ...]) -> Options:
+    from antiphon.engine import parse_top_up
+    from antiphon.workflows.cli.mcp_options import folder_of, mcp_asked, tell_servers
+    from antiphon.workflows.cli.model_options import asked as models_asked
+    from antiphon.workflows.cli.performing import settings_of
+    from antiphon.workflows.cli.policy_options import tools_asked
+    from antiphon.workflows.running import Options
+
+    servers = mcp_asked(held, given["mcp"])
+    tell_servers(servers.servers())
+    return Options(
+        settings=settings_of(held, retry_failed=asked.retry, answers=asked.answers),
+        top_up=parse_top_up(asked.budget) if asked.budget else None,
+        models=models_asked(None, given["models"], given["prices"], given["rates"]),
+        tools=tools_asked(None, given["allow"], given["ask"], denied),
+        mcp=servers,
+        mcp_folder=folder_of(held),
+        sandbox=given["sandbox"],
+    )
+
+
 def _gone_on(
     place: RunPlace, options: Options, presentation: Presentation, trust: bool, models: tuple[str, ...]
 ) -> int:
     """Go on with a run, and tell its end: the exit code. Raises `LogBusy` when somebody else began to meanwhile."""
-    from antiphon.workflows.cli.audit_end import AuditEnd
+    from antiphon.workflows.cli.ending import ResumedEnd
     from antiphon.workflows.cli.model_options import check_roles, tell_boxes
     from antiphon.workflows.cli.performing import perform_and_report
     from antiphon.workflows.running import resume
 
-    end = AuditEnd()
+    end = ResumedEnd()
 
     def told(loaded: Loaded, roles: ModelRoles) -> None:
         check_roles(models, (*loaded.manifest.roles, *loaded.roles), roles.library)
         tell_boxes(roles.asked.specs)
 
-    def bound(audit: Audit) -> None:
-        tell_boxes(audit.asked.models)
-        end.bound(audit)
-
-    go_on = partial(resume, place, trust=trust, bound=bound, told=told)
+    go_on = partial(resume, place, trust=trust, bound=end.bound, told=told)
     code = perform_and_report(go_on, options, presentation, report=end.report, judge=end.judged)
     end.say_verdict()
     return code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,15 @@ _GOES_ON: Final = ("cancelled", "over_budget", "timed_out")
 _NEAR: Final = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An event of a call besides its turns: an attempt, a decision, a note. `after`: how many turns there were then."""
+
+    after: int
+    kind: str
+    data: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class SeenCall:
     """A call, as the log tells of it.
@@ -28,6 +37,7 @@ class SeenCall:
         path: its place. source: where it was performed, if a resume took it from there; else "".
         started: the fields of its last `call.started`. ended: those of its last `call.ended`; empty without one.
         turns: the fields of its `turn` events, those that a later attempt of the run went on from included.
+        beside: its attempts that ended, what was decided in it, and its notes, in order.
     """
 
     path: str
@@ -35,6 +45,7 @@ class SeenCall:
     started: Mapping[str, Any] = field(default_factory=dict[str, Any])
     ended: Mapping[str, Any] = field(default_factory=dict[str, Any])
     turns: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
+    beside: list[Beside] = field(default_factory=list[Beside])
 
     def said(self, key: str) -> str:
         """A field that says what it is called: ``name``, ``call``, ``phase``, ``label``."""
@@ -53,7 +64,7 @@ class SeenRun:
     Attributes:
         directory: the run's. calls: by path. places: every path that the log tells of.
         frames: by digest: the fields that hold each text. damage: why the log could not be read to its end, or "".
-        cleaned: whether its log was cleaned away.
+        cleaned: whether its log was cleaned away. pending: what it asked when it paused, by place.
     """
 
     directory: Path
@@ -62,6 +73,7 @@ class SeenRun:
     frames: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     damage: str = ""
     cleaned: bool = False
+    pending: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def below(self, path: str) -> list[SeenCall]:
         """The calls below a place: those of a branch, or those that a call made itself, such as its critic's."""
@@ -113,12 +125,15 @@ def read_calls(directory: Path) -> SeenRun:
     """
     run = SeenRun(directory)
     frames: list[Event] = []
-    turns: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    turns: dict[tuple[str, str], SeenCall] = {}
     for event in _told(run):
         if event.kind == "frame":
             frames.append(event)
         elif event.kind == CLEANED:
             run.cleaned = True
+        elif event.kind in ("run.started", "run.ended"):
+            asked = mapping(mapping(event.data).get("pending"))
+            run.pending = {place: text(question, 50_000) for place, question in asked.items()}
         elif event.path:
             run.places.add(event.path)
             _take(run, turns, event)
@@ -202,7 +217,7 @@ def _told(run: SeenRun) -> Iterator[Event]:
         run.damage = error.message
 
 
-def _take(run: SeenRun, turns: dict[tuple[str, str], list[Mapping[str, Any]]], event: Event) -> None:
+def _take(run: SeenRun, turns: dict[tuple[str, str], SeenCall], event: Event) -> None:
     """What an event says of a call. The turns of an attempt that was cut off go on in the next, as in the journal."""
     data = mapping(event.data)
     call = run.calls.get(event.path)
@@ -210,12 +225,16 @@ def _take(run: SeenRun, turns: dict[tuple[str, str], list[Mapping[str, Any]]], e
         case "call.started":
             key = event.path, text(data.get("hash"))
             moved = turns.pop((text(data.get("turns_from")), key[1]), None)
-            held = turns[key] = moved or turns.pop(key, [])
-            run.calls[event.path] = SeenCall(event.path, started=data, turns=held)
+            held = moved if moved is not None and moved.turns else turns.pop(key, SeenCall(event.path))
+            turns[key] = call = SeenCall(event.path, started=data, turns=held.turns, beside=held.beside)
+            run.calls[event.path] = call
         case "turn" if call is not None:
             if is_prompt(data.get("value")):
                 call.turns.clear()
+                call.beside.clear()
             call.turns.append(data)
+        case "attempt.ended" | "decision" | "note" if call is not None and not call.ended:
+            call.beside.append(Beside(len(call.turns), event.kind, data))
         case "call.ended":
             call = run.calls.setdefault(event.path, SeenCall(event.path))
             call.ended = data
@@ -229,7 +248,7 @@ def _take(run: SeenRun, turns: dict[tuple[str, str], list[Mapping[str, Any]]], e
 
 def _placed(performed: SeenCall, call: SeenCall) -> SeenCall:
     """What was performed elsewhere, at the place that took it over."""
-    return SeenCall(call.path, performed.path, performed.started, performed.ended, performed.turns)
+    return replace(performed, path=call.path, source=performed.path)
 
 
 def _near(run: SeenRun, asked: str) -> str:

@@ -19,8 +19,10 @@ _TASK: Final = 80
 _LONGEST: Final = 10_000_000
 
 
-def print_calls(paper: Paper, run: SeenRun, asked: str, calls: Sequence[SeenCall]) -> None:
-    """Name the calls below a place, so that one can be picked."""
+def print_calls(
+    paper: Paper, run: SeenRun, asked: str, calls: Sequence[SeenCall], *, option: str = "--context"
+) -> None:
+    """Name the calls below a place, so that one can be picked with the same option."""
     paper.line(Piece(asked, "bold"), f" has {len(calls)} calls; name one of them:")
     for call in calls[:_LISTED]:
         task = call.started.get("task")
@@ -28,7 +30,7 @@ def print_calls(paper: Paper, run: SeenRun, asked: str, calls: Sequence[SeenCall
         what = call.said("label") or call.said("name")
         paper.line("  ", call.path, "  ", what, "  ", _kind(call), Piece(f"  {first[:_TASK]}" if first else "", "dim"))
     if len(calls) > _LISTED:
-        paper.line(f"  {paper.mark} and {len(calls) - _LISTED} more; --json has all, --context PATH narrows")
+        paper.line(f"  {paper.mark} and {len(calls) - _LISTED} more; --json has all, {option} PATH narrows")
 
 
 def print_context(paper: Paper, run: SeenRun, seen: Context) -> None:

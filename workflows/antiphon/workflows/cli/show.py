@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Levels of the tree.  [default: 4; JSON: all]")
 @click.option("--branch", metavar="PATH", help="Only this place of the tree (as in main/2/17), with all its children.")
 @click.option("--context", metavar="BRANCH", help="Exactly what the subagent at this place saw, and what it did.")
-@click.option("--turn", type=click.IntRange(min=1), metavar="N", help="With --context: what was sent at this request.")
+@click.option("--transcript", metavar="BRANCH", help="The conversation of the subagent at this place, to be read.")
+@click.option(
+    "--turn",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --transcript: this answer, whole. With --context: what was sent at this request.",
+)
 @json_option
 def command(
     run: str,
@@ -29,16 +36,19 @@ def command(
     depth: int | None,
     branch: str | None,
     context: str | None,
+    transcript: str | None,
     turn: int | None,
     json: bool,
 ) -> int:
     """Show what RUN did: its tree, outcomes, cost and time, census, decisions, and what was in flight at a kill.
 
     RUN is a run's id, a unique beginning or ending of it, `last`, or its directory. With --context BRANCH, a call's
-    place as in main/2/17/0, exactly what that subagent saw: instructions, frames, task, tools, and then its turns.
+    place as in main/2/17/0, exactly what that subagent saw: instructions, frames, task, tools, and then its turns. With
+    --transcript BRANCH the same conversation as one reads it: answers, tools, edits, what it was told, what it cost.
     """
-    if context is not None or turn is not None:
-        return _show_context(run, runs_dir, context, turn, json, tree=branch is not None or depth is not None)
+    if context is not None or transcript is not None or turn is not None:
+        asked = _Asked(context, transcript, turn, json)
+        return _show_calls(run, runs_dir, asked, tree=branch is not None or depth is not None)
     from antiphon.workflows.cli.account import print_account, story_json
     from antiphon.workflows.cli.configuration import configuration
     from antiphon.workflows.cli.telling import read_story
@@ -64,10 +74,34 @@ def command(
     return 0
 
 
-def _show_context(
-    run: str, runs_dir: Path | None, context: str | None, turn: int | None, as_json: bool, *, tree: bool
-) -> int:
-    """Print what the call at a place saw, or name the calls below it."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked about single calls."""
+
+    context: str | None
+    transcript: str | None
+    turn: int | None
+    as_json: bool
+
+    def place(self, run: str, *, tree: bool) -> str:
+        """The place that is asked about. Raises `UsageError` for what does not go together."""
+        from antiphon.engine import UsageError
+
+        if self.context is not None and self.transcript is not None:
+            advice = "--transcript is to be read, --context is exactly what was sent"
+            raise UsageError("--context and --transcript are two views of one call", advice=advice)
+        place = self.transcript if self.context is None else self.context
+        if place is None:
+            advice = f"antiphon show {run} --context BRANCH --turn {self.turn}, or with --transcript BRANCH"
+            raise UsageError("--turn is of one call's conversation", advice=advice)
+        if tree:
+            option = "--transcript" if self.context is None else "--context"
+            raise UsageError(f"{option} shows one call, and --branch and --depth a tree", advice="use one or the other")
+        return place
+
+
+def _show_calls(run: str, runs_dir: Path | None, asked: _Asked, *, tree: bool) -> int:
+    """Print what the call at a place saw or said, or name the calls below it."""
     from antiphon.engine import UsageError
     from antiphon.workflows.cli.configuration import configuration
     from antiphon.workflows.cli.seen import call_json, found, read_calls
@@ -75,22 +109,41 @@ def _show_context(
     from antiphon.workflows.cli.terminal import data
     from antiphon.workflows.places import find_run, runs_home
 
-    if context is None:
-        advice = f"antiphon show {run} --context BRANCH --turn {turn}"
-        raise UsageError("--turn is of one call's conversation", advice=advice)
-    if tree:
-        raise UsageError("--context shows one call, and --branch and --depth a tree", advice="use one or the other")
+    wanted = asked.place(run, tree=tree)
     place = find_run(runs_home(runs_dir or configuration().runs_dir), run)
     seen = read_calls(place.directory)
-    calls = found(seen, context.rstrip("/"))
+    calls = found(seen, wanted.rstrip("/"))
     if len(calls) == 1:
-        return _show_call(seen, calls[0], turn, as_json)
-    if turn is not None:
-        raise UsageError(f"{context} has {len(calls)} calls; --turn is of one", advice=f"--context {calls[0].path}")
-    if as_json:
+        show = _show_call if asked.transcript is None else _show_transcript
+        return show(seen, calls[0], asked.turn, asked.as_json)
+    option = "--context" if asked.transcript is None else "--transcript"
+    if asked.turn is not None:
+        raise UsageError(f"{wanted} has {len(calls)} calls; --turn is of one", advice=f"{option} {calls[0].path}")
+    if asked.as_json:
         _print_json({"run": seen.directory.name, "calls": [call_json(call) for call in calls]})
     else:
-        print_calls(data(), seen, context, calls)
+        print_calls(data(), seen, wanted, calls, option=option)
+    return 0
+
+
+def _show_transcript(run: SeenRun, call: SeenCall, turn: int | None, as_json: bool) -> int:
+    from antiphon.engine import UsageError
+    from antiphon.workflows.cli.seen import context_of
+    from antiphon.workflows.cli.terminal import data
+    from antiphon.workflows.cli.transcript import entry_json, transcript_of
+    from antiphon.workflows.cli.transcript_text import print_transcript
+
+    told = transcript_of(run, context_of(run, call))
+    one = next((answer for answer in told.answers if answer.number == turn), None)
+    if turn is not None and one is None:
+        held = f"it has {len(told.answers)}" if told.answers else "no model was asked"
+        raise UsageError(f"{call.path} has no turn {turn}: {held}", advice="leave out --turn to see all")
+    if not as_json:
+        print_transcript(data(), run, told, turn)
+    elif one is not None:
+        _print_json({"run": run.directory.name, "path": call.path, "answer": entry_json(one)})
+    else:
+        _print_json(told.to_json(run))
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from antiphon.engine.result import RunResult
 from antiphon.tracing import Json
@@ -14,6 +15,8 @@ from antiphon.workflows.cli.terminal import Paper, Part, Piece
 from antiphon.workflows.cli.words import STYLE_OF, amount, counts, duration, plural, total
 from antiphon.workflows.running import Ended
 
+_BEST: Final = ("fixed", "integration")
+"""The patches that `fix` and `build` end with, among those of their workspaces."""
 _LABEL_COLUMNS = 10
 
 
@@ -76,9 +79,18 @@ def _rows(ended: Ended, progress: Progress) -> Iterator[tuple[str, str]]:
     if result.reuse.reused:
         yield "reused", _reuse(result)
     for path, question in result.pending.items():
-        yield "asks", f"{question}  ({path})"
+        first, more, _ = question.partition("\n")
+        yield "asks", f"{first}  ({path})"
+        if more:
+            where = path.partition("#")[0]
+            yield "", f"all of it: antiphon show {ended.place.run_id} --transcript {where}"
+    patches = [report for report in ended.reports if report.suffix == ".patch"]
     for report in ended.reports:
-        yield "report", short_path(report)
+        yield ("patch" if report in patches else "report"), short_path(report)
+    if patches:
+        names = [patch.stem for patch in patches]
+        best = next((name for name in _BEST if name in names), names[0])
+        yield "apply", f"antiphon apply {ended.place.run_id}{f' {best}' if len(names) > 1 else ''}"
     if ended.exported or ended.dropped:
         yield "spans", f"{ended.exported:,} exported, {ended.dropped:,} dropped"
     yield "verify", f"antiphon verify {ended.place.run_id} --head {ended.head}"
@@ -105,7 +117,9 @@ def next_commands(result: RunResult, run_id: str) -> list[str]:
         case "paused", "budget" | "overdraft":
             return [f"{resume} --budget +{_more(result.reason)}"]
         case "paused", "approval":
-            return [f"{resume} --approve", f"{resume} --deny"]
+            # A tool is approved by its place: a bare answer would hold for all that is asked from then on.
+            place = next((f"={asked}" for asked in result.pending if "#" in asked), "")
+            return [f"{resume} --approve{place}", f"{resume} --deny{place}"]
         case (("paused" | "stopped"), _):
             return [resume]
         case _:

@@ -1,0 +1,190 @@
+"""`antiphon build`: a task cut into subtasks that own their files, built in parallel, integrated level by level."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+
+import click
+
+from antiphon.workflows.cli.crafting_options import crafting_options, text_of
+from antiphon.workflows.cli.mcp_options import mcp_option
+from antiphon.workflows.cli.model_options import model_options
+from antiphon.workflows.cli.options import performing_options, runs_dir_option
+from antiphon.workflows.cli.policy_options import policy_options
+
+if TYPE_CHECKING:
+    from antiphon.workflows.build.launch import Asked, Build
+    from antiphon.workflows.cli.configuration import Configuration
+    from antiphon.workflows.model_roles import ModelsAsked
+    from antiphon.workflows.places import RunPlace
+    from antiphon.workflows.running import Ended, Options
+
+ROLES: Final = ("planner", "coder", "tester", "critic", "reviewer", "refiner")
+
+
+class Given(TypedDict):
+    """What the command line says, besides the task."""
+
+    path: str
+    test: str | None
+    quality: str | None
+    depth: int
+    rounds: int
+    budget: str | None
+    max_agents: int | None
+    deadline: str | None
+    sandbox: str | None
+    yes: bool
+    json: bool
+    models: tuple[str, ...]
+    prices: tuple[str, ...]
+    rates: tuple[str, ...]
+    allow: tuple[str, ...]
+    ask: tuple[str, ...]
+    deny: tuple[str, ...]
+    mcp: tuple[str, ...]
+    runs_dir: Path | None
+    backend: str | None
+    concurrency: int | None
+    processes: int | None
+    plain: bool
+
+
+@click.command(name="build", short_help="Build what a task asks for.")
+@click.argument("task")
+@click.option(
+    "--depth",
+    type=click.IntRange(1, 4),
+    default=2,
+    metavar="N",
+    help="How often the task is cut up at most, as a subtask that is too large is cut up again; 2 unless said.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 10),
+    default=3,
+    metavar="N",
+    help="How often each subtask is worked on at most; 3 unless said.",
+)
+@crafting_options
+@model_options
+@policy_options
+@mcp_option
+@runs_dir_option
+@performing_options
+def command(task: str, **given: Unpack[Given]) -> int:
+    """Build what TASK asks for: words, @FILE, or - for standard input.
+
+    A planner cuts it into subtasks, each with files of its own and a criterion. They are built at the same time where
+    nothing of one is needed by the other, held to their criteria and to checks, reviewed, and put together with tests
+    between the levels. Nothing of the project itself is changed: `antiphon apply RUN` does that, and asks.
+
+    Exit codes: 0 all of it is integrated and the tests pass, 1 nothing usable, 2 usage, 3 something is missing,
+    4 paused.
+    """
+    from antiphon.workflows.build.launch import most_agents, prepare
+    from antiphon.workflows.cli.agreeing import Agreement, agree
+    from antiphon.workflows.cli.build_end import BuildEnd
+    from antiphon.workflows.cli.configuration import configuration
+    from antiphon.workflows.cli.model_options import asked, tell_boxes
+    from antiphon.workflows.cli.performing import Presentation, perform_and_report
+    from antiphon.workflows.places import new_run, runs_home
+
+    held = configuration().with_options(
+        runs_dir=given["runs_dir"],
+        concurrency=given["concurrency"],
+        processes=given["processes"],
+        backend=given["backend"],
+    )
+    answering = asked(held, given["models"], given["prices"], given["rates"])
+    bound = prepare(asked_of(text_of(task, "task"), given, answering))
+    most = most_agents(given["rounds"])
+    to = Agreement(command="build", roles=ROLES, most=most, note="; how many depends on how the task is cut up")
+    agree(bound.asked, to, yes=given["yes"])
+    tell_boxes(answering.specs)
+    end = BuildEnd()
+    end.bound(bound)
+    presentation = Presentation(backend=held.backend, json=given["json"], plain=given["plain"])
+    place = new_run(runs_home(held.runs_dir))
+    perform = partial(_perform, place, bound)
+    options = options_of(bound, given, held, answering)
+    code = perform_and_report(perform, options, presentation, report=end.report, judge=end.judged)
+    end.say_verdict()
+    return code
+
+
+async def _perform(place: RunPlace, bound: Build, options: Options) -> Ended:
+    """Run the build. One that failed has no value, and what it came to is worth as much then."""
+    from antiphon.workflows.running import start
+
+    ended = await start(place, bound.loaded, bound.asked.arguments(), options)
+    return replace(ended, value=dict(bound.told.state)) if ended.value is None and bound.told.state else ended
+
+
+def options_of(bound: Build, given: Given, held: Configuration, answering: ModelsAsked) -> Options:
+    """With what the build is performed.
+
+    Args:
+        bound: the build.
+        given: on the command line.
+        held: the configuration.
+        answering: the models.
+    """
+    from antiphon.workflows.cli.mcp_options import folder_of, mcp_asked
+    from antiphon.workflows.cli.performing import settings_of
+    from antiphon.workflows.cli.policy_options import tools_asked
+    from antiphon.workflows.running import Options
+
+    return Options(
+        settings=settings_of(held, answers={"*": True} if given["yes"] else {}),
+        models=answering,
+        sandbox=given["sandbox"],
+        project=bound.project,
+        tests=given["test"] or "",
+        tools=tools_asked(held, given["allow"], given["ask"], given["deny"]),
+        mcp=mcp_asked(held, given["mcp"]),
+        mcp_folder=folder_of(held),
+        conclude=bound.conclude,
+        closing=bound.close,
+    )
+
+
+def asked_of(task: str, given: Given, models: ModelsAsked) -> Asked:
+    """What is asked of the build.
+
+    Args:
+        task: in words.
+        given: on the command line.
+        models: who answers, those of the configuration too.
+    """
+    from antiphon.workflows.audit.models.bounds import seconds_of
+    from antiphon.workflows.build.launch import Asked
+    from antiphon.workflows.crafting.quality import QUALITIES
+    from antiphon.workflows.patches import project_of
+
+    for option in ("test", "budget", "deadline"):
+        said = given[option]
+        if said is not None and not said.strip():  # such as a variable of a script that is not set
+            raise click.UsageError(f"--{option} is empty: say something, or leave it out")
+    return Asked(
+        task=task,
+        path=str(project_of(Path.cwd()) if given["path"] == "." else Path(given["path"]).absolute()),
+        test=given["test"] or "",
+        quality=next(one for one in QUALITIES if one == (given["quality"] or "clean")),
+        depth=given["depth"],
+        rounds=given["rounds"],
+        models=models.specs,
+        prices=tuple(f"{name}={price}" for name, price in models.prices.items()),
+        rates=models.rates,
+        budget=given["budget"] or "",
+        max_agents=given["max_agents"] or 0,
+        deadline_seconds=seconds_of(given["deadline"]) if given["deadline"] else 0.0,
+        sandbox=given["sandbox"] or "",
+        roles=str(models.folder or ""),
+        allow=given["allow"],
+        ask=given["ask"],
+        deny=given["deny"],
+    )

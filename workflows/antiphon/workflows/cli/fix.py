@@ -1,0 +1,225 @@
+"""`antiphon fix`: a bug report becomes a test that shows the bug, and a patch that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+
+import click
+
+from antiphon.workflows.cli.crafting_options import crafting_options
+from antiphon.workflows.cli.mcp_options import mcp_option
+from antiphon.workflows.cli.model_options import model_options
+from antiphon.workflows.cli.options import performing_options, runs_dir_option
+from antiphon.workflows.cli.policy_options import policy_options
+
+if TYPE_CHECKING:
+    from antiphon.subagents.model.registry import Models
+    from antiphon.workflows.cli.configuration import Configuration
+    from antiphon.workflows.fix.launch import Asked, Fix
+    from antiphon.workflows.running import Ended, Options
+
+ROLES: Final = ("planner", "tester", "coder", "critic", "refiner")
+
+
+class Given(TypedDict):
+    """What the command line says, besides the report."""
+
+    path: str
+    test: str | None
+    tries: int
+    rounds: int
+    quality: str | None
+    budget: str | None
+    max_agents: int | None
+    deadline: str | None
+    sandbox: str | None
+    yes: bool
+    json: bool
+    models: tuple[str, ...]
+    prices: tuple[str, ...]
+    rates: tuple[str, ...]
+    allow: tuple[str, ...]
+    ask: tuple[str, ...]
+    deny: tuple[str, ...]
+    mcp: tuple[str, ...]
+    runs_dir: Path | None
+    backend: str | None
+    concurrency: int | None
+    processes: int | None
+    plain: bool
+
+
+@click.command(name="fix", short_help="Mend a bug: a test that shows it, and a patch.")
+@click.argument("report")
+@click.option("--tries", type=click.IntRange(1, 8), default=1, help="Approaches side by side; 1 unless said.")
+@click.option("--rounds", type=click.IntRange(1, 20), default=4, help="Rounds of each try at most; 4 unless said.")
+@crafting_options
+@model_options
+@policy_options
+@mcp_option
+@runs_dir_option
+@performing_options
+def command(report: str, **given: Unpack[Given]) -> int:
+    """Mend the bug that REPORT describes: words, @FILE, or - for standard input.
+
+    A planner looks for causes, a tester writes a test that fails because of the bug, coders mend it in copies of the
+    project, and every patch is held to the tests, to linters, type checkers and analysers, and to a critic. Nothing of
+    the project itself is changed: `antiphon apply RUN` does that, and asks.
+
+    Exit codes: 0 a patch passes everything, 1 none does, 2 usage, 3 one passes and something is missing (no test shows
+    the bug, or the critic objects), 4 paused.
+    """
+    from antiphon.workflows.cli.configuration import configuration
+    from antiphon.workflows.cli.fix_end import FixEnd
+    from antiphon.workflows.cli.mcp_options import folder_of, mcp_asked, tell_servers
+    from antiphon.workflows.cli.model_options import tell_boxes
+    from antiphon.workflows.cli.performing import Presentation, perform_and_report, settings_of
+    from antiphon.workflows.cli.policy_options import tools_asked
+    from antiphon.workflows.running import Options
+
+    held = configuration().with_options(
+        runs_dir=given["runs_dir"],
+        concurrency=given["concurrency"],
+        processes=given["processes"],
+        backend=given["backend"],
+    )
+    asked = asked_of(report, given, held)
+    agree(asked, yes=given["yes"])
+    tell_boxes(asked.models)
+    servers = mcp_asked(held, asked.mcp)
+    tell_servers(servers.servers())
+    end = FixEnd()
+    options = Options(
+        settings=settings_of(held),
+        models=asked.models_asked(),
+        sandbox=asked.sandbox or None,
+        project=Path(asked.path),
+        tests=asked.test,
+        tools=tools_asked(held, given["allow"], given["ask"], given["deny"]),
+        mcp=servers,
+        mcp_folder=folder_of(held),
+    )
+    presentation = Presentation(backend=held.backend, json=given["json"], plain=given["plain"])
+    perform = partial(_perform, held, asked, end.bound)
+    code = perform_and_report(perform, options, presentation, report=end.report, judge=end.judged)
+    end.say_verdict()
+    return code
+
+
+def asked_of(report: str, given: Given, held: Configuration) -> Asked:
+    """What is asked of the fix: by the command line, and of models also by the configuration.
+
+    Raises:
+        UsageError: something of it is empty, or cannot be read.
+    """
+    from antiphon.workflows.audit.models.bounds import seconds_of
+    from antiphon.workflows.cli.crafting_options import text_of
+    from antiphon.workflows.cli.model_options import asked
+    from antiphon.workflows.crafting.quality import QUALITIES
+    from antiphon.workflows.fix.launch import Asked
+    from antiphon.workflows.patches import project_of
+
+    for option in ("test", "budget", "deadline"):
+        said = given[option]
+        if said is not None and not said.strip():  # such as a variable of a script that is not set
+            raise click.UsageError(f"--{option} is empty; leave it out")
+    models = asked(held, given["models"], given["prices"], given["rates"])
+    path = given["path"]
+    return Asked(
+        report=text_of(report, "report"),
+        path=str(project_of(Path.cwd()) if path == "." else Path(path).absolute()),
+        test=given["test"] or "",
+        tries=given["tries"],
+        rounds=given["rounds"],
+        quality=next(one for one in QUALITIES if one == (given["quality"] or "clean")),
+        models=models.specs,
+        prices=tuple(f"{name}={price}" for name, price in models.prices.items()),
+        rates=models.rates,
+        budget=given["budget"] or "",
+        max_agents=given["max_agents"] or 0,
+        deadline_seconds=seconds_of(given["deadline"]) if given["deadline"] else 0.0,
+        sandbox=given["sandbox"] or "",
+        roles=str(models.folder or ""),
+        allow=given["allow"],
+        ask=given["ask"],
+        deny=given["deny"],
+        mcp=given["mcp"],
+    )
+
+
+async def _perform(held: Configuration, asked: Asked, bound: object, options: Options) -> Ended:
+    from antiphon.workflows.fix.launch import prepare
+    from antiphon.workflows.places import new_run, runs_home
+    from antiphon.workflows.running import start
+
+    fix: Fix = await prepare(asked)
+    assert callable(bound)
+    bound(fix)
+    place = new_run(runs_home(held.runs_dir))
+    fix.begins(place.run_id)
+    options = replace(options, conclude=fix.conclude, closing=fix.close)
+    ended = await start(place, fix.loaded, asked.arguments(), options)
+    # A run that failed has no value, and what it came to is worth as much then.
+    found = fix.told.result
+    return replace(ended, value=found.model_dump(mode="json")) if found is not None and ended.value is None else ended
+
+
+def agree(asked: Asked, *, yes: bool) -> None:
+    """Say how much a fix may ask for, and ask where that costs money and nothing holds it.
+
+    Raises:
+        UsageError: no model answers a role; or the person says no, or is not there to be asked.
+    """
+    from antiphon.engine import UsageError
+    from antiphon.workflows.cli.model_options import check_roles
+    from antiphon.workflows.cli.terminal import Piece, is_terminal, talk
+    from antiphon.workflows.fix.launch import most_agents
+    from antiphon.workflows.model_roles import ModelRoles, models_of
+
+    asked.check()
+    models = models_of(asked.models_asked())
+    check_roles(asked.models, ROLES, ModelRoles(asked.models_asked()).library)
+    _check_answered(models)
+    costly = sorted({name for role in ROLES if (name := _costs(models, role))})
+    paper = talk()
+    paper.columns = None
+    most = min(filter(None, (most_agents(asked.tries, asked.rounds), asked.max_agents)))
+    held = f", for {asked.budget} at most" if asked.budget else ""
+    paper.line(Piece("projection  ", "dim"), f"at most {most} subagents{held}; most fixes end much earlier")
+    if yes or asked.budget or not costly:
+        return
+    import sys
+
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise UsageError(
+            f"{', '.join(costly)} may cost money, nothing holds the fix to an amount, and nobody is here to be asked",
+            advice="--budget 2usd holds it; --yes begins without",
+        )
+    if not click.confirm("Begin without a budget?", err=True):
+        raise UsageError("nothing was begun", advice="--budget AMOUNT holds a fix to it")
+
+
+def _check_answered(models: Models) -> None:
+    from antiphon.engine import UsageError
+
+    missing = [role for role in ROLES if not models.has(role)]
+    if missing:
+        raise UsageError(
+            f"no model answers the role {missing[0]!r}",
+            advice="antiphon fix REPORT --model MODEL (ollama/NAME and file:DIR need no key)",
+        )
+
+
+def _costs(models: Models, role: str) -> str:
+    """The model of a role, if it may cost money; "" if it is free, or a server of the person's own."""
+    from antiphon.subagents.model.naming import is_loopback, taken_apart
+
+    model = models.model_for(role, None)
+    price, url = model.can.price, taken_apart(model.name).url
+    if price is None:
+        return "" if url is not None and is_loopback(url) else model.name
+    return model.name if Decimal(price.input) or Decimal(price.output) else ""
