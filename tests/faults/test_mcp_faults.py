@@ -270,3 +270,11 @@ async def test_a_server_that_comes_back_with_other_tools_is_not_taken_at_its_wor
         assert "no more as it was" in changed.text
         assert tools["x__born"].spec.description == ""
         assert tools["x__born"].spec.parameters == {**schema, "properties": {}}
+
+
+async def test_a_server_that_refuses_to_begin_repeats_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIVEN", "not-for-terminals")
+    with pytest.raises(McpUnavailable, match=r"no such key: \[\$GIVEN\]") as refused:
+        async with tools_of(faulty("refuses", env={"KEY": "$GIVEN"})):
+            pass
+    assert refused.value.advice == "antiphon doctor --mcp x"

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -297,3 +298,25 @@ def test_a_file_that_changes_at_the_last_moment_takes_all_of_it_back(tmp_path: P
     assert not (tmp_path / "gone").exists()
     with Tree(tmp_path) as tree:
         assert tree.look(b"gone/deep/x") is None
+
+
+def test_a_file_that_cannot_be_taken_back_keeps_no_other_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path, {"a": "old", "z": "changed just now"})
+
+    def put(tree: Tree, stage: int, file: str, path: bytes, made: list[bytes], real: Any = Tree.put) -> None:
+        real(tree, stage, file, path, made)
+        if path == b"new":  # somebody else is faster
+            (tmp_path / "new").unlink()
+            write_files(tmp_path, {"new/x": "theirs"})
+
+    monkeypatch.setattr(Tree, "put", put)
+    writes = (
+        Write(b"a", File("100644", b"old"), File("100644", b"mine")),
+        Write(b"new", None, File("100644", b"mine")),
+        Write(b"z", File("100644", b"old"), File("100644", b"mine")),
+    )
+    with pytest.raises(Barred, match="changed just now"):
+        write_all(tmp_path, writes)
+    assert [(tmp_path / name).read_text() for name in ("a", "new/x", "z")] == ["old", "theirs", "changed just now"]

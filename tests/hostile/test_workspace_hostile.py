@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -584,6 +584,34 @@ async def test_a_program_in_the_sandbox_sees_a_repository_and_changes_files_alon
     assert everything_in(here.project) == before
 
 
+def leading_to(private: Path, granted: Iterable[Path]) -> list[Path]:
+    return [place for place in granted if private.is_relative_to(place.resolve())]
+
+
+@pytest.mark.parametrize("how", ["alternates", "gitfile", "commondir", "link"])
+async def test_a_repository_grants_no_folder_of_the_users_by_calling_it_objects(here: Ground, how: str) -> None:
+    private = here.top / "private" / "objects"
+    write_files(private, {"pack/x": "", "id_ed25519": "secret"})
+    git = here.project / ".git"
+    match how:
+        case "alternates":
+            write_files(git, {"objects/info/alternates": f"{private}\n"})
+        case "commondir":
+            write_files(git, {"commondir": f"{private.parent}\n"})
+        case "link":
+            shutil.rmtree(git / "objects")
+            (git / "objects").symlink_to(private)
+            (git / "index").unlink()
+        case _:
+            shutil.rmtree(git)
+            write_files(private.parent, {"HEAD": "ref: refs/heads/main\n"})
+            git.write_text(f"gitdir: {private.parent}\n")
+    async with here.workspaces() as run:
+        workspace = await run.take("w", (await run.open_base()).tree, writes=True)
+        assert not leading_to(private, workspace.repository)
+        await run.give_back(workspace)
+
+
 # --- the run's directory is hostile ---------------------------------------------------------------------------------
 
 
@@ -684,6 +712,8 @@ async def test_a_patch_reaches_nothing_through_a_link_and_leaves_none_that_leads
         (workspace.root / "escape").symlink_to("../../etc/passwd")
         (workspace.root / "absolute").symlink_to("/etc/passwd")
         (workspace.root / "pkg/inside").symlink_to("../a.txt")
+        (workspace.root / "deep/er/top").symlink_to("../..")
+        (workspace.root / "through").symlink_to("deep/er/top/../outside")
         run.put("w", await run.give_back(workspace))
         [patch] = await run.patches()
         base = run.base
@@ -692,6 +722,6 @@ async def test_a_patch_reaches_nothing_through_a_link_and_leaves_none_that_leads
     (here.project / "deep").symlink_to(outside)
     plan = plan_patch(patch.diff, base, here.place)
     assert {refusal.path for refusal in plan.refused} == {
-        "pkg/b.py", "pkg/inside", "deep/er/new", "escape", "absolute",
+        "pkg/b.py", "pkg/inside", "deep/er/new", "deep/er/top", "escape", "absolute", "through",
     }  # fmt: skip
     assert (outside / "b.py").read_text() == FILES["pkg/b.py"]

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from antiphon.engine import Limits
 from antiphon.workflows.build.deciding import (
+    MOST_DEPTH,
     MOST_ROUNDS,
+    REPAIRS,
     TESTERS,
     Joining,
     Making,
@@ -285,7 +287,9 @@ def test_a_level_ends_with_everybody_in_it_or_left_out_with_a_reason(
 def test_the_limit_of_the_run_is_above_what_its_bounds_allow() -> None:
     limits = Limits.parse(cast("Mapping[str, object]", manifest["limits"]))
     assert limits.agent_calls is not None
-    assert most_agent_calls(MOST_ROUNDS) <= limits.agent_calls
+    assert most_agent_calls(MOST_ROUNDS, MOST_DEPTH) <= limits.agent_calls
+    planners = most_agent_calls(3, MOST_DEPTH) - most_agent_calls(3, 1)
+    assert planners == (1 + REPAIRS) * (MOST_DEPTH - 1) * MOST_UNITS, "every subtask may be cut up at every depth"
     assert most_agent_calls(10**9) == most_agent_calls(MOST_ROUNDS)
     assert most_agent_calls(3) == 848, "docs/build.md says so"
     assert most_agent_calls(1) > MOST_UNITS * (TESTERS + 2)

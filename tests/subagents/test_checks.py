@@ -300,6 +300,12 @@ def test_go_is_read_by_its_events_and_a_package_that_does_not_build_is_an_error(
     assert broken.states == {"ex.org/p": "error"}
 
 
+def test_many_packages_that_fail_are_all_read() -> None:
+    packages = [json.dumps({"Action": "fail", "Package": f"p{number}"}) for number in range(12_000)]
+    tests = [go("fail", f"Test{number}") for number in range(12_000)]
+    assert len(READERS["go"]("\n".join([*packages, *tests, go("fail")]), "").states) == 24_000
+
+
 CARGO = """running 3 tests
 test tests::good ... ok
 test tests::bad ... FAILED

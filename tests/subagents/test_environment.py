@@ -183,6 +183,14 @@ def test_what_is_installed_in_place_is_taken_from_the_workspace(tmp_path: Path) 
     assert variables["PYTHONPATH"].split(":") == ["/w", "/w/src", "/w/lib", "/w/tools"]
 
 
+def test_files_that_are_made_to_be_slow_to_look_through_are_not(tmp_path: Path) -> None:
+    project = tree(tmp_path / "p", {"test_a.py": "\n" * 1_000_000, "a_test.py": PYTEST})
+    venv.create(project / ".venv", with_pip=False, symlinks=True)
+    [packages] = environment_of(project).site_packages
+    tree(Path(packages), {"__editable___slow_finder.py": "MAPPING\n" * 100_000})
+    assert environment_of(project).suites  # what grows with the square of their size does not come to an end
+
+
 def test_nothing_of_the_users_environment_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "s3cret")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")

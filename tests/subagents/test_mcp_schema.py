@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -165,6 +166,9 @@ def test_an_answer_is_capped_and_holds_no_secret() -> None:
     assert long.endswith("[50 more characters]")
     assert answer(*[{"type": "text", "text": "x"}] * (PARTS + 5)).text.endswith("[5 more parts, not shown]")
     assert without("key s3cret-key, again s3cret-key", {"KEY": "s3cret-key"}) == "key [$KEY], again [$KEY]"
+    odd = 'pa"ss\\wörd'
+    assert without(f"{odd} {json.dumps(odd)} {json.dumps(odd, ensure_ascii=False)}", {"K": odd}) == '[$K] "[$K]" "[$K]"'
+    assert without("secret-longer", {"A": "secret", "B": "secret-longer"}) == "[$B]", "one may be a part of another"
 
 
 WORDS = st.sampled_from(

@@ -21,7 +21,7 @@ from antiphon.subagents.sandbox import Sandbox, Unconfined, choose
 from antiphon.subagents.testing import performers_of
 from antiphon.subagents.testing.workspaces import temporary_workspace
 from antiphon.subagents.tools import FunctionTool, ToolResult, function_tool
-from antiphon.subagents.tools.asking import consent_in
+from antiphon.subagents.tools.asking import besides_diff, consent_in, diff_of
 from antiphon.subagents.tools.contract import Traits
 from antiphon.subagents.tools.policy import Mode, Policy, Rule, Scope, paths_of, read_rule
 from antiphon.subagents.workspace.contract import workspace_of
@@ -146,6 +146,17 @@ def test_a_patch_of_what_may_be_changed_is_no_stray_for_the_letters_git_puts_bef
     assert mode(Policy(scopes=(Scope(write=("src/**",)),)), apply_patch, patch=patch) == "auto"
 
 
+@pytest.mark.parametrize("paths", [None, [], [""], ["."]])
+def test_no_path_at_all_is_the_whole_workspace(paths: list[str] | None) -> None:
+    @function_tool(name="diff", traits=Traits(works=True, paths=("paths",)))
+    def diff(paths: list[str] | None = None) -> str:
+        """Looks at files."""
+        return ""
+
+    assert mode(ruled(("deny", "diff:secrets/**")), diff, paths=paths) == "deny"
+    assert mode(ruled(read=["src/**"]), diff, paths=paths) == "deny"
+
+
 def test_a_scope_denies_what_is_outside_of_it_and_says_why() -> None:
     policy = ruled(tools=["read", "write"], read=["src/**", "*.md"], write=["src/**"])
     assert mode(policy, read, path="src/a.py") == "auto"
@@ -187,12 +198,6 @@ def test_a_look_at_a_folder_is_denied_where_some_of_it_may_not_be_seen(pattern: 
     policy = ruled(("deny", f"*:{pattern}"))
     assert (policy.ruling(read, {"path": folder}, lambda path: True).mode == "deny") is denied
     assert policy.ruling(read, {"path": "src/a.py"}, lambda path: False).mode == "auto"
-
-
-def test_what_a_search_comes_upon_is_seen_only_where_it_may_be_read() -> None:
-    policy = ruled(("deny", "read:secrets/**"), ("ask", "grep:*.lock"), read=["**"])
-    assert [policy.may_see(path, "grep") for path in ("a.py", "secrets/k", "uv.lock")] == [True, False, False]
-    assert not ruled(read=["src/**"]).may_see("tests/a.py")
 
 
 @pytest.mark.parametrize("text", ["", ":a", "run:", "run:,", "a b", "run:#x", "x\0", "--deny", "run:" + "a," * 200])
@@ -263,6 +268,13 @@ async def test_a_denied_call_is_answered_and_noted_and_never_performed() -> None
     assert tried == ["write"], "what is denied is no attempt"
 
 
+@pytest.mark.parametrize("policy", [ruled(), ruled(("ask", "write")), ruled(write=["src/**"])])
+async def test_what_is_no_text_is_told_and_ends_nothing(policy: Policy) -> None:
+    turn, ran, _ = await called(("write", {"path": "\ud800", "content": "x"}), policy=policy)
+    assert ran.result.kind == "completed", ran.result.reason
+    assert told(turn) == [(True, "not called: the arguments are no text: there is half of a character in them")]
+
+
 @pytest.mark.parametrize("through", ["compose", "call_tool"])
 async def test_a_tool_that_calls_others_gets_no_further_than_they_do(through: str) -> None:
     from antiphon.subagents.tools.choosing import REACHING
@@ -274,6 +286,25 @@ async def test_a_tool_that_calls_others_gets_no_further_than_they_do(through: st
     turn, _, left = await called((through, inner), (through, other), policy=policy, tools=tools)
     assert [text.partition(":")[0] for _, text in told(turn)] == ["denied", "denied"]
     assert left["secrets/k"] == "k\n"
+
+
+@pytest.mark.parametrize("link", ["s", "..s"])
+async def test_a_link_is_ruled_by_where_it_leads(link: str) -> None:
+    @function_tool(name="run", traits=Traits(cost="process", works=True))
+    def links(ctx: CallContext) -> str:
+        """Makes links, as a command may."""
+        (workspace_of(ctx).root / link).symlink_to("secrets")
+        (workspace_of(ctx).root / "src/out").symlink_to("/etc")
+        return "linked"
+
+    tools = {**TOOLS, "run": links}
+    names = (f"{link}/k", link, "src/out/passwd", "src/a.py", "\ud800", "a\0")
+    calls: list[Wanted] = [("run", {}), *(("read", {"path": name}) for name in names)]
+    turn, _, _ = await called(*calls, policy=ruled(("deny", "read:secrets/**")), tools=tools)
+    said = [text.partition(":")[0] for _, text in told(turn)]
+    assert said[1:6] == ["denied", "denied", "read src/out/passwd", "read src/a.py", "not called"]
+    turn, _, _ = await called(*calls, policy=ruled(read=["src/**", link]), tools=tools)
+    assert [text.partition(":")[0] for _, text in told(turn)][1:3] == ["denied", "denied"]
 
 
 async def test_what_a_program_writes_outside_of_the_scope_is_undone_and_told() -> None:
@@ -438,6 +469,21 @@ async def test_any_path_can_be_asked_about(path: str) -> None:
     assert ran.result.kind == "completed", ran.result.reason
     assert [failed for failed, _ in told(turn)] == [True, True]
     assert "\0" not in questions[0][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "beside"),
+    [
+        ({"path": "a", "content": "b"}, {}),
+        ({"path": "a", "old": "b", "new": "c", "all": True}, {"all": True}),
+        ({"path": "a", "old_text": "b", "new_text": "c", "content": "hidden"}, {"content": "hidden"}),
+        ({"patch": "--- a\n", "path": "b", "content": "hidden"}, {"path": "b", "content": "hidden"}),
+        ({"path": "a", "old": "b", "new": "c", "old_string": "hidden"}, {"old_string": "hidden"}),
+    ],
+)
+def test_what_is_not_in_the_diff_is_shown_beside_it(arguments: dict[str, Any], beside: dict[str, Any]) -> None:
+    assert diff_of(arguments)
+    assert besides_diff(arguments) == beside
 
 
 async def test_always_is_for_this_tool_and_no_other() -> None:

@@ -37,7 +37,7 @@ def edit(path: str, content: str, ctx: CallContext) -> str:
 
 
 @function_tool(name="tests", traits=Traits(cost="process", works=True))
-def check_all(ctx: CallContext, only: str = "", offset: int = 0) -> ToolResult:
+def check_all(ctx: CallContext, only: str = "", offset: int = 0, paths: tuple[str, ...] = ()) -> ToolResult:
     """Passes where the file is good."""
     passed = (workspace_of(ctx).root / "a.py").read_text() == GOOD
     return ToolResult("passed" if passed else "failed", failed=not passed and not offset)
@@ -118,7 +118,7 @@ async def test_within_one_answer_and_within_one_tool_it_counts_as_well() -> None
     assert said[2:] == [["committed"], ["committed"]]
 
 
-@pytest.mark.parametrize("narrow", [{"only": "one"}, {"offset": 5}])
+@pytest.mark.parametrize("narrow", [{"only": "one"}, {"offset": 5}, {"paths": ["a.py"]}])
 async def test_a_look_at_a_part_or_at_what_was_said_before_is_no_success(narrow: dict[str, Any]) -> None:
     said = await told([("tests", narrow)], [("commit", {})])
     assert said[1] == [FIRST]

@@ -15,6 +15,7 @@ from antiphon.subagents.sandbox import Unconfined, choose
 from antiphon.subagents.testing.calls import inside_a_call
 from antiphon.subagents.testing.workspaces import temporary_workspace
 from antiphon.subagents.tools import Tool, ToolResult, function_tool
+from antiphon.subagents.tools.choosing import REACHING
 from antiphon.subagents.tools.commands import run_code
 from antiphon.subagents.tools.commands.snippets import MOST_CALLS, Ran, run_snippet
 from antiphon.subagents.tools.contract import Traits
@@ -122,6 +123,19 @@ for name in ("a.py", "secret/b.py"):
     assert "changed a.py" in result.text
     assert "--deny change:secret/**" in result.text
     assert "changed secret" not in result.text
+
+
+async def test_a_snippet_starts_no_other_one_by_another_name() -> None:
+    async with temporary_workspace({}, sandbox=SANDBOXED) as space:
+
+        async def work(ctx: CallContext) -> ToolResult:
+            box = Toolbox(ctx, {"run_code": run_code, **REACHING})
+            code = "tools.call_tool(name='run_code', arguments={'code': 'print(7 * 6)'})"
+            return await perform_tool(run_code, "run_code", {"code": code}, ctx, box)
+
+        result = await inside_a_call(work, space)
+    assert "ToolFailed: a snippet does not call run_code" in result.text
+    assert "42" not in result.text
 
 
 async def test_a_snippet_may_not_call_without_end() -> None:

@@ -175,6 +175,18 @@ async def test_a_command_is_a_process_attempt_and_costs_no_tool_call_of_its_own(
 
 # --- run_tests ------------------------------------------------------------------------------------------------------
 
+
+async def test_what_tests_write_is_no_change_of_whoever_runs_them() -> None:
+    writing = (
+        "import unittest\n\n\nclass T(unittest.TestCase):\n    def test(self):\n        open('out.txt', 'w').close()\n"
+    )
+    async with temporary_workspace({"test_a.py": writing, "kept.txt": "a\n"}, sandbox=SANDBOXED) as space:
+        (space.root / "mine.txt").write_text("mine\n")
+        tool = tools_of(replace(plain(space), tests="python3 -m unittest -v"))["run_tests"]
+        assert not (await call_tool(tool, space)).failed
+        assert [change.path for change in await space.changed()] == ["mine.txt"]
+
+
 SUITE = {
     "pytest.ini": "[pytest]\naddopts = --strict-config --failed-first\n",
     "pack.py": "def f(x):\n    return x + 1\n",

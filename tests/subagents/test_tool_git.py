@@ -212,6 +212,13 @@ async def test_a_message_is_text_whatever_it_says() -> None:
             await call_tool(TOOLS["git_commit"], space, message="   ")
 
 
+async def test_a_pipe_where_git_looks_for_names_of_people_is_not_waited_for() -> None:
+    async with temporary_workspace({"a.py": "one\n"}) as space:
+        os.mkfifo(space.root / ".mailmap")
+        assert "one" in await ask(space, "git_blame", path="a.py")
+        assert await ask(space, "git_log")
+
+
 # --- the user's repository ------------------------------------------------------------------------------------------
 
 

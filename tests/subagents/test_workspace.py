@@ -386,6 +386,44 @@ async def test_a_call_that_failed_leaves_its_changes(tmp_path: Path) -> None:
         assert run.names == ["w"]
 
 
+async def test_folders_in_which_nobody_works_are_not_kept_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("antiphon.subagents.workspace.live.MOST_IDLE", 2)
+    write_files(tmp_path / "project", FILES)
+    async with workspaces_of(tmp_path, tmp_path / "project") as run:
+        look = await run.at("look", (await run.open_base()).tree)
+        for number in range(5):
+            await held(run, f"w{number}", b=str(number))
+        folders = {folder.name for folder in look.root.parent.iterdir()}
+        assert folders == {"read", "w2", "w3", "w4"}
+        async with run.holding("w0", Ctx().context(), writes=True) as workspace:
+            assert (workspace.root / "b").read_text() == "0"
+
+
+async def test_a_run_goes_on_in_the_project_and_not_where_its_record_says(tmp_path: Path) -> None:
+    write_files(tmp_path / "project", FILES)
+    async with workspaces_of(tmp_path, tmp_path / "project") as run:
+        base = await run.open_base()
+    (tmp_path / "project").rename(tmp_path / "moved")
+    async with workspaces_of(tmp_path, tmp_path / "moved", base) as run:
+        assert (await run.open_base()).root == tmp_path / "moved"
+
+
+async def test_a_file_that_grew_too_large_stays_as_it_was_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path / "project", FILES)
+    ctx = Ctx()
+    async with workspaces_of(tmp_path, tmp_path / "project") as run:
+        async with run.holding("w", ctx.context(), writes=True) as workspace:
+            monkeypatch.setattr("antiphon.subagents.workspace.snapshot.LARGEST_BYTES", 1_000)
+            write_files(workspace.root, {"a.txt": "x" * 2_000, "new": "1"})
+            assert [change.path for change in await workspace.changed()] == ["new"]
+        assert "a.txt: it is too large" in str(ctx.left)
+        assert run.names == ["w"]
+
+
 async def test_a_cancelled_call_says_what_it_left_and_the_next_begins_as_it_did(tmp_path: Path) -> None:
     write_files(tmp_path / "project", FILES)
     ctx = Ctx()

@@ -102,8 +102,9 @@ def test_a_repository_is_found_as_git_finds_it(tmp_path: Path) -> None:
     assert found.head() == run_git(top, "rev-parse", "HEAD")
     run_git(top, "checkout", "-q", "--detach")
     assert found.head() == run_git(top, "rev-parse", "HEAD")
-    write_files(top, {".git/objects/info/alternates": f"# a comment\n{top}/nowhere\n../../deep\n\n"})
-    assert found.borrowed() == (top / ".git/objects", top / "deep")
+    write_files(top, {".git/objects/info/alternates": f"# a comment\n{top}/nowhere\n../../lent\n../../deep\n\n"})
+    write_files(top, {"lent/pack/x": ""})
+    assert found.borrowed() == (top / ".git/objects", top / "lent")
     for pointer in ("gitdir: nowhere", "nonsense", "gitdir: ../../../../../etc", "", "gitdir: \0"):
         write_files(tmp_path, {"other/.git": pointer})
         assert find_repository(tmp_path / "other") is None

@@ -16,7 +16,7 @@ from antiphon.subagents.model.contract import Completion, Request, ToolCall
 from antiphon.subagents.testing import Answer, LoopbackServer
 from antiphon.tracing import Json
 from antiphon.workflows.cli import main
-from antiphon.workflows.cli.crafting_options import text_of
+from antiphon.workflows.cli.crafting_options import project_folder, text_of
 
 TASK = "A program that counts the words of a file: python -m tally FILE prints the most frequent words, one a line."
 
@@ -252,6 +252,8 @@ def test_a_program_of_four_modules_on_two_levels(
         (["a task", "--model", "file:box", "--budget", "much"], "cannot be read"),
         (["a task", "--model", "file:box", "--depth", "9"], "--depth"),
         (["a task", "--model", "openai/gpt-4o-mini"], "--budget 2usd holds it"),
+        (["a task", "--model", "file:box", "--sandbox", "nope"], "the sandbox 'nope' cannot be used"),
+        (["a task", "--model", "openai/gpt-4o-mini", "--mcp", "nope"], "there is no MCP server 'nope'"),
     ],
 )
 def test_what_cannot_be_built_is_refused_before_anything_begins(
@@ -287,3 +289,31 @@ def test_a_build_that_ran_out_of_subagents_goes_on_and_ends_like_any_other(
     assert [one["status"] for one in found["value"]["subtasks"]] == ["integrated"] * 4
     assert len(server.tally.asked) > asked
     assert found["value"]["gaps"] == []
+
+
+def test_the_project_is_the_one_around_unless_a_folder_is_typed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / ".git").mkdir()
+    (project / "part").mkdir()
+    monkeypatch.chdir(project / "part")
+    assert project_folder(None) == str(project)
+    assert project_folder(".") == str(project / "part")
+
+
+def test_the_servers_that_a_build_starts_are_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = '[mcp.stuck]\ncommand = ["/bin/false", "--now"]\nread = ["."]\n'
+    (project.parent / "antiphon.toml").write_text(text)
+    typed = ["build", TASK, "--path", str(project), "--model", "file:box", "--mcp", "stuck", "--runs-dir", "runs"]
+    assert main(typed) == 2, "it does not start"
+    assert "mcp stuck: /bin/false --now; reads ." in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_yes_begins_without_asking_about_money_and_answers_nothing_else(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = ["--plain", "--runs-dir", str(project.parent / "runs")]
+    with LoopbackServer(lambda asked: scripted(asked.request)) as server:
+        model = ["--model", f"compatible/scripted@{server.url}#tools,schema"]
+        typed = ["build", TASK, "--path", str(project), *model, *runs, "--quality", "tests", "--test", "true"]
+        assert main([*typed, "--yes", "--ask", "write"]) == 4
+    assert "write" in capsys.readouterr().err, "it is asked"

@@ -18,9 +18,11 @@ from antiphon.subagents.function import function_agent
 from antiphon.subagents.sandbox import Unconfined
 from antiphon.subagents.testing.workspaces import write_files
 from antiphon.subagents.workspace import RunWorkspaces, workspace_of
+from antiphon.workflows.build.dividing import Division
 from antiphon.workflows.build.interfaces import interface_of
 from antiphon.workflows.build.planning import Unit, is_slug, problems_of
 from antiphon.workflows.build.recording import hunks
+from antiphon.workflows.build.result import Told
 from antiphon.workflows.build.shapes import Criterion, Plan, Subtask
 from antiphon.workflows.build.steps import STEPS as OWN
 from antiphon.workflows.build.verifying import besides, suspects
@@ -159,6 +161,8 @@ def ran(exit: int = 0, cases: dict[str, Any] | None = None, **more: Any) -> Test
         (ran(0, {"a": "passed"}), ran(1, {"a": "failed"}), ("a",)),
         (ran(1, {"a": "failed"}), ran(1, {"a": "failed", "b": "error"}), ("b",)),
         (ran(0, {"a": "passed", "b": "passed"}), ran(0, {"a": "passed"}), ("b (no longer there)",)),
+        (ran(0, {"a": "passed"}), ran(0, {"a": "skipped", "b": "passed"}), ("a (skipped now)",)),
+        (ran(0, {"a": "passed"}), ran(0, None), (f"{WHOLE} no longer says which cases passed",)),
         (ran(5, {}), ran(2, None), (WHOLE,)),
         (ran(0, {}), ran(1, None), (WHOLE,)),
         (ran(0, None), ran(1, None), (WHOLE,)),
@@ -194,6 +198,17 @@ def test_tests_that_the_suite_has_shown_are_not_run_again() -> None:
     assert besides(criterion, suite).tests == ("tests/test_b.py",)
     assert besides(criterion, ran(0, {"test_a.A.test_x": "passed", "tests.test_b.B.t": "passed"})).tests == ()
     assert besides(criterion, ran(1, {"tests/test_a.py::test_x": "failed"})) == criterion
+    skipped = ran(0, {"tests/test_a.py::test_x": "skipped", "tests/test_b.py::test_y": "passed"})
+    assert besides(criterion, skipped).tests == ("tests/test_a.py",)
+
+
+def test_what_any_planner_left_out_is_a_gap() -> None:
+    whole = Plan(subtasks=(subtask("one"), subtask("two")), left_out=("the manual",))
+    part = Plan(subtasks=(subtask("a"),), left_out=("its errors",), assumptions=("ASCII",))
+    told = Told.of(Division(plan=whole, parts={"one": part}), None, (), cost={})
+    assert told.left_out == ("the manual", "one: its errors")
+    assert told.gaps == ("the planner left out: the manual", "the planner left out: one: its errors")
+    assert told.assumptions == ("one: ASCII",)
 
 
 # --- patches ----------------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class Ground:
                 write_files(place, {f"patches/{patch.name}.patch": diff})
                 told: Json = f"patches/{patch.name}.patch"
                 events.append(("report", {"name": told, "sha256": sha256(diff).hexdigest()}))
+        events.append(("run.ended", {"kind": "completed"}))
         database = Database(place, full_fsync=False)
         rows = [Row(n, 1.7e9 + n, kind, "", encode(kind, "", data)) for n, (kind, data) in enumerate(events, 1)]
         database.commit(rows)
@@ -263,6 +264,16 @@ def test_a_run_from_elsewhere_is_shown_and_needs_trust(here: Ground) -> None:
     assert (here.project / "a.txt").read_text() == CHANGE["a.txt"]
 
 
+def test_a_run_from_elsewhere_does_not_say_where_its_patch_goes(here: Ground) -> None:
+    here.made({"work": {"made.txt": "x\n"}})
+    copy, mine = here.project.parent / "brought", here.project.parent / "mine"
+    shutil.copytree(here.run, copy)
+    os.chdir(git_repository(mine, FILES))
+    assert here.typed("apply", str(copy), "--yes", "--trust")[0] == 0
+    assert (mine / "made.txt").read_text() == "x\n"
+    assert not (here.project / "made.txt").exists()
+
+
 @pytest.mark.parametrize(
     "target", [".git/hooks/post-checkout", "../outside", ".GIT/config", ".antiphon/roles/coder.md"]
 )
@@ -305,3 +316,29 @@ def test_from_a_run_to_the_project(here: Ground) -> None:
     assert sorted(held(here.project)) == before
     assert here.apply("--yes")[0] == 0
     assert (here.project / "made.txt").read_text() == "hello\n"
+
+
+def test_what_an_earlier_attempt_made_is_not_what_the_run_came_to(here: Ground) -> None:
+    flawed = WORKFLOW + '    fail("on purpose")\n'
+    write_files(here.project, {"workflow.py": flawed.replace("return await", "await")})
+    assert here.typed("run", "workflow.py")[0] == 1
+    assert here.apply("--check")[0] == 0
+    write_files(here.project, {"workflow.py": WORKFLOW.replace('"work")', '"other")')})
+    assert here.typed("resume", "last")[0] == 0
+    code, _, err = here.apply("work", "--check")
+    assert (code, "there are other" in err) == (2, True)
+    assert here.say("--check")["patch"] == "other"
+    assert here.typed("verify", "last")[0] == 0
+
+
+def test_a_patch_that_is_too_large_degrades_the_run_and_costs_no_other(
+    here: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("antiphon.subagents.workspace.patch.MOST_BYTES", 4_000)
+    large = WORKFLOW.replace(
+        "return await", 'await agent("x" * 5_000, role="coder", workspace="large")\n    return await'
+    )
+    write_files(here.project, {"workflow.py": large})
+    code, out, err = here.typed("run", "workflow.py")
+    assert (code, "'large'" in out + err, "4,000 bytes" in out + err) == (3, True, True)
+    assert here.say("--check")["patch"] == "work"

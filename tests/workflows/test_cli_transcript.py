@@ -13,7 +13,7 @@ from antiphon.engine.script.api import agent, parallel
 from antiphon.engine.testing import MemoryRun, memory_run
 from antiphon.subagents.model.contract import Completion, Request, ToolCall, Usage
 from antiphon.subagents.roles.definition import AgentLimits, RoleDefinition
-from antiphon.subagents.testing import FREE, FunctionModel, model, model_agents
+from antiphon.subagents.testing import FREE, Answer, FunctionModel, model, model_agents
 from antiphon.subagents.tools import ToolResult, function_tool
 from antiphon.subagents.tools.contract import Traits
 from antiphon.tracing import Event
@@ -260,3 +260,43 @@ def test_money_is_told_where_it_was_spent_and_what_a_person_said_and_was_noted(
 def event(kind: str, data: dict[str, Any]) -> Event:
     """An event of the first call."""
     return Event(seq=1, at=0.0, kind=kind, path="main/0", data=data, hash="")
+
+
+def test_what_is_handed_back_is_no_call_without_a_result(antiphon: Antiphon, tmp_path: Path) -> None:
+    async def script() -> Any:
+        return await agent("Say", role="coder", output=int)
+
+    async def go() -> MemoryRun:
+        one = model(FunctionModel(lambda _request: Answer(3)), name="test/m", price=FREE, schema=False)
+        return await memory_run(script, performers=model_agents(one, *roles(), tools=(read, edit, run)))
+
+    written(tmp_path / ".antiphon" / "runs", anyio.run(go).events())
+    _, out, _ = antiphon("show", "last", "--transcript", "main/0")
+    assert "  ▸ answer\n" in out
+    assert "; 1 answer, 0 tool calls\n" in out
+    assert "the log has no result" not in out
+
+
+def test_code_that_is_indented_by_tabs_reads_as_it_is(antiphon: Antiphon, tmp_path: Path) -> None:
+    @function_tool(name="read", traits=Traits(paths=("path",)))
+    def read_tabs(path: str) -> str:
+        """Reads."""
+        return "1\tall:\n2\t\tcc x.c"
+
+    wants = call(1, "read", path="Makefile"), call(2, "edit", path="Makefile", old="all:\n\tcc", new="all:\n\tgcc")
+
+    async def script() -> Any:
+        return await agent("Say", role="coder")
+
+    def says(request: Request) -> Completion | str:
+        return "Done." if len(request.messages) > 2 else Completion(calls=wants, finish="tool_calls")
+
+    async def go() -> MemoryRun:
+        one = model(FunctionModel(says), name="test/m", price=FREE)
+        return await memory_run(script, performers=model_agents(one, *roles(), tools=(read_tabs, edit, run)))
+
+    written(tmp_path / ".antiphon" / "runs", anyio.run(go).events())
+    _, out, _ = antiphon("show", "last", "--transcript", "main/0")
+    assert "      │ 1   all:\n      │ 2       cc x.c\n" in out
+    assert "      │ -    cc\n      │ +    gcc\n" in out
+    assert "\\t" not in out

@@ -6,11 +6,14 @@ import io
 import json
 from pathlib import Path
 
+import anyio
 import pytest
 from tests.corpus.box import CASE, CODE, REPORT, USUAL, changed, plan, project, write
 from tests.corpus.driving import Team
+from tests.corpus.fixing import fixing, gone_on
 from tests.corpus.playing import Typed, play, typing
 
+from antiphon.engine import Settings
 from antiphon.subagents.testing import LoopbackServer
 from antiphon.workflows.cli.fix_end import next_commands
 from antiphon.workflows.fix.launch import most_agents
@@ -103,6 +106,9 @@ def test_the_report_comes_from_a_file_or_from_standard_input(
         ((REPORT, "--model", "ollama/x", "--tries", "0"), "--tries", ""),
         ((REPORT, "--model", "openai/gpt-4o-mini"), "may cost money", "--budget 2usd"),
         ((REPORT, "--model", "ollama/x", "--budget", "much"), "much", ""),
+        ((REPORT, "--model", "ollama/x", "--sandbox", "nope"), "the sandbox 'nope' cannot be used", "bubblewrap"),
+        ((REPORT, "--model", "openai/gpt-4o-mini", "--mcp", "nope"), "there is no MCP server 'nope'", "describe it"),
+        ((REPORT, "--model", "openai/gpt-4o-mini", "--deny", ":x"), "names no tool", "--deny run"),
     ],
 )
 def test_bad_input_is_refused_before_anything_begins(
@@ -128,3 +134,19 @@ def test_what_to_type_next_names_the_patch_that_there_is() -> None:
     failed = FixResult(status="failed", reproduction=none, tries=(tried,))
     assert next_commands(failed, "R") == next_commands(fixed, "R"), "what does not pass is not offered"
     assert next_commands(FixResult(status="failed", reproduction=none), "R") == []
+
+
+@pytest.mark.usefixtures("typed")
+def test_what_goes_on_runs_commands_where_it_began_to(tmp_path: Path) -> None:
+    team, again = Team(USUAL), Settings(retry_failed=frozenset({"*"}))
+
+    async def go() -> list[str | None]:
+        began = await fixing(project(tmp_path), REPORT, client=team, run=tmp_path / "run", sandbox="nope")
+        went_on = await gone_on(began.ended.place, team, settings=again)
+        told = await gone_on(began.ended.place, team, settings=again, sandbox="none2")
+        return [one.ended.result.reason for one in (began, went_on, told)]
+
+    began, went_on, told = anyio.run(go)
+    assert "the sandbox 'nope' cannot be used" in str(began)
+    assert went_on == began
+    assert "the sandbox 'none2' cannot be used" in str(told)

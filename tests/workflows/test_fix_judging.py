@@ -11,13 +11,14 @@ from antiphon.engine import AgentFailure, CallFailed, Cancelled, Failed, OverBud
 from antiphon.subagents.loop.anomaly import Diagnosis
 from antiphon.subagents.loop.giving_up import GaveUp
 from antiphon.subagents.records import Patch, Verdict
+from antiphon.subagents.records.evidence import TestRun
 from antiphon.workflows.crafting.results import Tests
 from antiphon.workflows.fix.asking import meaning, results_told, unrunnable
-from antiphon.workflows.fix.canary import lies, planted, takes
+from antiphon.workflows.fix.canary import has_one, lies, planted, takes
 from antiphon.workflows.fix.claiming import Told, records_of
 from antiphon.workflows.fix.concluding import concluded, lacking, nothing, ordered
 from antiphon.workflows.fix.guarding import Touched, is_configuration, is_test, offences, strays
-from antiphon.workflows.fix.judging import NewProblem, Reference, faults, judge, new_cases, reference
+from antiphon.workflows.fix.judging import NewProblem, Reference, faults, judge, new_cases, reference, unsteady
 from antiphon.workflows.fix.moves import Broken, Stopped
 from antiphon.workflows.fix.reproducing import Baseline
 from antiphon.workflows.fix.results import Ran, ReproductionResult, TryResult
@@ -72,6 +73,21 @@ def test_what_failed_already_may_go_on_failing() -> None:
     held = reference(base, run({"a": "passed", "old": "failed", "n": "failed"}), ("n",))
     assert judge(held, run({"a": "passed", "old": "failed", "n": "passed"}), (), (), "clean").passed
     assert not judge(held, run({"a": "passed", "old": "failed", "n": "failed"}), (), (), "clean").passed
+
+
+def test_a_case_that_passes_only_now_and_then_is_nothing_to_be_held_to() -> None:
+    base = run({"a": "passed", "flaky": "failed"})
+    held = reference(base, run({"a": "passed", "flaky": "passed", "n": "failed", "m": "passed"}), ("n",))
+    assert held.kept == ("a", "m")
+
+
+def test_a_new_test_has_to_fail_each_time() -> None:
+    first, again = (
+        run({"a": "passed", "n": "failed", "m": "failed"}),
+        run({"a": "passed", "n": "passed", "m": "failed"}),
+    )
+    assert unsteady(BASE, first, first, ()) == ()
+    assert unsteady(BASE, first, again, ()) == ("n: it failed, and did not when run again: it must fail each time",)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +157,9 @@ def test_tests_are_known_by_their_names(path: str) -> None:
 
 
 def test_what_says_how_tests_are_run_is_known() -> None:
+    assert not is_configuration("tests/test_a.py", "python -m pytest tests/test_a.py"), "cases may be added to it"
+    assert offences((Touched("tests/test_a.py", b"", b"x"),), "pytest tests/test_a.py")
+    assert is_configuration(".npmrc")
     assert is_configuration("conftest.py")
     assert is_configuration("sub/conftest.py")
     assert is_configuration("src/_pytest/config.py")
@@ -223,6 +242,9 @@ def test_a_try_becomes_claims_and_the_verdicts_on_them() -> None:
     assert [one.stance for one in verdicts] == ["refute", "refute"] * len(claims)
     assert {one.of for one in verdicts} == {one.id for one in claims}
     assert all(isinstance(one, Patch) for one in claims)
+    part = told.model_copy(update={"new": ("m", "n"), "failing": ("n", "old")})
+    _, (tests, *_) = records_of(files, TREE, part)
+    assert [(one.name, one.passed) for one in tests.evidence if isinstance(one, TestRun)] == [("m", True), ("n", False)]
     assert all(isinstance(one, Verdict) and one.actor.lineage != claims[0].actor.lineage for one in verdicts)
 
 
@@ -258,6 +280,9 @@ def test_a_fix_is_degraded_by_what_is_missing_and_says_what() -> None:
     good = tried("good", passed=True, cause="off by one")
     whole = concluded(base=AS_IT_WAS, shown=SHOWS, held=Reference(), tries=[good], winner="good")
     assert (whole.status, whole.reason, whole.wrong, whole.best) == ("fixed", "", "off by one", good)
+    assert whole.notes == ()
+    blind = concluded(base=AS_IT_WAS, shown=SHOWS, held=Reference(cases=False), tries=[good], winner="good")
+    assert "only their exit status counts" in blind.notes[0]
     unshown = ReproductionResult(accepted=False, tree=TREE, why="it is a race")
     assert list(lacking(good, unshown)) == ["no test shows the bug (it is a race)"]
     assert list(lacking(tried("x", musts=("a", "b")), SHOWS)) == ["the critic objects: a; b"]
@@ -310,3 +335,18 @@ def test_a_canary_fails_by_itself_and_under_unittest_too() -> None:
             spaces["TestCanaryab12"](name).debug()
     assert takes("tests/test_a.py")
     assert not takes("tests/a.test.js")
+
+
+@pytest.mark.parametrize(
+    ("path", "case", "there"),
+    [
+        ("tests/test_a.py", "tests/test_a.py::A::test_x[1.5]", True),
+        ("tests/test_a.py", "tests.test_a.A.test_x", True),
+        ("tests/test_a.py", "test_a.A.test_x", True),
+        ("tests/test_a.py", "tests/test_b.py::test_a", False),
+        ("tests/__init__.py", "tests/test_a.py::test_x", False),
+        ("tests/test_a.py", "the test command", False),
+    ],
+)
+def test_a_canary_is_put_where_the_case_is(path: str, case: str, *, there: bool) -> None:
+    assert has_one(path, [case]) is there

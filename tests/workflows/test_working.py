@@ -188,6 +188,38 @@ async def test_merge_is_the_union_of_what_others_changed_in_any_order(here: Grou
     assert (await here.run(main)).value == [[], ["a.txt", "b.txt", "c.txt"], "a.txt:1 b.txt:b c.txt:3"]
 
 
+async def test_merge_keeps_what_the_workspace_itself_has_by_now(here: Ground) -> None:
+    async def main() -> object:
+        await write("a.txt=1\n", "one")
+        start = await step("tree", {"workspace": "one"})
+        await step("restore", {"workspace": "fork", "tree": start})
+        await write("b.txt=2\n", "two")
+        await write("a.txt=again\n", "fork")
+        said = [await step("merge", {"workspace": "one", "sources": [name]}) for name in ("two", "fork", "read")]
+        said.append(await step("merge", {"workspace": "two", "sources": ["fork"]}))
+        return [[one["conflicts"] for one in said], await write("c=", "one"), await write("c=", "two")]
+
+    first = await here.run(main)
+    both = "a.txt:again b.txt:2"
+    assert first.value == [[[], [], [], []], both, both]
+    again = await here.run(main, first.events())
+    assert (again.value, again.result.reuse.performed) == (first.value, 0)
+
+
+async def test_merge_takes_what_was_gone_back_on_for_no_common_past(here: Ground) -> None:
+    async def main() -> object:
+        base = await step("tree", {"workspace": "one"})
+        await write("a.txt=1\n", "one")
+        start = await step("tree", {"workspace": "one"})
+        await step("restore", {"workspace": "two", "tree": start})
+        await step("restore", {"workspace": "two", "tree": base})
+        await write("b.txt=2\n", "two")
+        merged = await step("merge", {"workspace": "one", "sources": ["two"]})
+        return [merged["conflicts"], await write("c=", "one")]
+
+    assert (await here.run(main)).value == [[], "a.txt:1 b.txt:2"]
+
+
 async def test_what_does_not_go_together_is_said_and_changes_nothing(here: Ground) -> None:
     async def main() -> object:
         await write("a.txt=1\n", "one")

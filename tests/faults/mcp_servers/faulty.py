@@ -48,6 +48,9 @@ def begin(number: Any) -> None:
         return
     if HOW == "exits":
         sys.exit("it cannot find its configuration")
+    if HOW == "refuses":
+        say(id=number, error={"code": -32000, "message": f"no such key: {os.environ['KEY']}"})
+        return
     say(
         id=number,
         result={

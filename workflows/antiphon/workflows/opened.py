@@ -47,6 +47,12 @@ class Opened:
     tools: ToolsAsked
     servers: Any
 
+    @property
+    def sandbox(self) -> str | None:
+        """What a workflow that ships with antiphon was asked to run commands in; None for the best there is."""
+        said = self.arguments.get("sandbox") if self.builtin else None
+        return said if isinstance(said, str) and said else None
+
 
 def opened_of(place: RunPlace, *, ours: bool) -> tuple[Opened, Scripts]:
     """What the run at `place` says of its beginning, and the workflow files that it executed.

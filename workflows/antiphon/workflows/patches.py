@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from antiphon.engine import RunResult
+from antiphon.engine.outcome import Missing
 from antiphon.subagents.workspace.contract import Base
 from antiphon.tracing import Json
 from antiphon.workflows.disk import write_whole
@@ -58,12 +61,29 @@ def _is_id(text: str) -> bool:
     return len(text) in _ID_CHARACTERS and all(letter in "0123456789abcdef" for letter in text)
 
 
-async def write_patches(place: RunPlace, workspaces: RunWorkspaces) -> dict[str, str]:
-    """Write what each named workspace came to as a patch against the base: their names in the run, and sha256."""
+async def write_patches(place: RunPlace, workspaces: RunWorkspaces) -> tuple[dict[str, str], list[Missing]]:
+    """Write what each named workspace came to as a patch against the base.
+
+    Returns:
+        Their names in the run, and sha256; and which workspaces have none, such as for being too large.
+    """
     written: dict[str, str] = {}
+    lacking: list[Missing] = []
     for patch in await workspaces.patches():
+        if patch.problem:
+            lacking.append(Missing("", "failed", f"there is no patch of the workspace {patch.name!r}: {patch.problem}"))
+            continue
         file = place.directory / FOLDER / f"{patch.name}.patch"
         file.parent.mkdir(exist_ok=True)
         write_whole(file, patch.diff)
         written[f"{FOLDER}/{file.name}"] = hashlib.sha256(patch.diff).hexdigest()
-    return written
+    return written, lacking
+
+
+def lacks(result: RunResult, lacking: Sequence[Missing]) -> RunResult:
+    """The same without patches that it should have left."""
+    if not lacking:
+        return result
+    kind = "degraded" if result.kind == "completed" else result.kind
+    reason = result.reason or lacking[0].reason
+    return replace(result, kind=kind, reason=reason, missing=(*result.missing, *lacking))

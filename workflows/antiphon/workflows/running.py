@@ -28,7 +28,7 @@ from antiphon.workflows.hosting import Hosted, host_functions
 from antiphon.workflows.loading import Loaded
 from antiphon.workflows.model_roles import ModelRoles, ModelsAsked, check_answered
 from antiphon.workflows.opened import Opened, opened_of
-from antiphon.workflows.patches import project_of, write_patches
+from antiphon.workflows.patches import lacks, project_of, write_patches
 from antiphon.workflows.places import RunPlace, is_ours
 from antiphon.workflows.policy import ToolsAsked
 from antiphon.workflows.scripts import Scripts
@@ -184,7 +184,8 @@ async def resume(
     servers = options.mcp.again(opened.servers)
     models = _models_again(opened, options, [server.name for server in servers], ours=ours)
     scripts.library = models.library
-    options = replace(options, models=models.asked)
+    sandbox = options.sandbox or (opened.sandbox if ours else None)  # "none" is for the person to say, not for a file
+    options = replace(options, models=models.asked, sandbox=sandbox)
     loaded, options = await _loaded_again(scripts, opened, options, place.directory.parent, bound)
     arguments = loaded.parameters.validate(opened.arguments)
     if told is not None and opened.builtin != "audit":  # whose models are its own
@@ -261,7 +262,8 @@ async def _attempt(begun: Begun, arguments: Mapping[str, Any], options: Options,
             result = await _watched(run, place, workflow, lambda: loaded.main(**arguments), options, facts)
             result, value = _valued(result)
             with recording(place.directory):
-                reports = await write_patches(place, workspaces)
+                reports, lacking = await write_patches(place, workspaces)
+                result = lacks(result, lacking)
                 reports |= options.conclude(place, run, result) if options.conclude else _NO_REPORTS
             await _close(run, result, reports, value)
         head = log.head

@@ -18,6 +18,8 @@ from antiphon.tracing import Json
 
 SOURCES = "sources"
 """The argument that names further workspaces, which a step only looks at."""
+SINCE = "since"
+"""What the hash of such a step has of them: the last state that all of them were in."""
 _CONTEXT = "ctx"
 _WORKSPACE = "workspace"
 
@@ -87,6 +89,7 @@ class Steps:
         if (name := _workspace(call)) is not None:
             visible[_WORKSPACE] = self._of_run(name).seen(name)
             visible[SOURCES] = [self._of_run(name).seen(source) for source in _sources(call)]
+            visible[SINCE] = self._of_run(name).common(name, _sources(call))
         return Prepared(visible=visible, output=output_type(step.output), idempotent=step.idempotent)
 
     async def perform(self, call: Call, context: CallContext) -> object:

@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from antiphon.engine import CallContext, UsageError
 from antiphon.subagents.workspace.contract import READ, Workspace, workspace_of
-from antiphon.workflows.steps import SOURCES, StepFunction, step_function
+from antiphon.workflows.steps import SINCE, SOURCES, StepFunction, step_function
 
 
 @step_function("tree")
@@ -68,7 +68,8 @@ async def merge(workspace: str, sources: list[str], ctx: CallContext) -> dict[st
 
     Args:
         workspace: which one; it is put into the state of the union, where there is one.
-        sources: the others, by name. Their order does not matter: each is compared with what all began as.
+        sources: the others, by name. Their order does not matter: they, and what the workspace itself has by now, are
+            compared with the last state that all of them were in.
         ctx: of the call.
     """
     from antiphon.subagents.workspace.live import LiveWorkspace
@@ -78,8 +79,8 @@ async def merge(workspace: str, sources: list[str], ctx: CallContext) -> dict[st
     assert isinstance(states, list)
     assert isinstance(place, LiveWorkspace)
     trees = [str(state["tree"]) for state in states if isinstance(state, Mapping)]
-    before = await place.tree()
-    union = await merged(place.run, before, [tree or place.base.tree for tree in trees])
+    since, before = str(ctx.visible[SINCE]) or place.base.tree, await place.tree()
+    union = await merged(place.run, since, [before, *(tree or place.base.tree for tree in trees)])
     if not union.conflicts:
         await place.restore(union.tree)
     conflicts = [{"path": one.path, "reason": one.reason} for one in union.conflicts]

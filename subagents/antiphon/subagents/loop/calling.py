@@ -100,17 +100,6 @@ def current_tools() -> Mapping[str, Tool]:
     return {} if box is None else box.tools
 
 
-def may_see(path: str, tool: str = "read") -> bool:
-    """Whether a tool may show a file that it came upon by itself, by the policy of the agent that it is performed for.
-
-    Args:
-        path: in the workspace.
-        tool: the name of the tool that shows it.
-    """
-    box = _CURRENT.get()
-    return box is None or box.policy.may_see(path, tool)
-
-
 async def _together(group: Sequence[tuple[int, _Wanted]], results: list[Result | None], box: Toolbox) -> None:
     """Perform calls at the same time, after all that has to be asked about them was asked, one question at a time."""
     slots = anyio.Semaphore(MOST_AT_ONCE)

@@ -152,6 +152,10 @@ class Toolbox:
 
     async def refused(self, tool: Tool, arguments: Mapping[str, Json]) -> ToolResult | None:
         """Why a call is not performed; None if it may be. Asks the person where the policy says so."""
+        if not _is_text(arguments):
+            return ToolResult(
+                f"{NOT_CALLED}the arguments are no text: there is half of a character in them", failed=True
+            )
         name, ruling = tool.spec.name, self.policy.ruling(tool, arguments, self._is_folder, self._really)
         if ruling.mode == "deny":
             return self._denied(name, ruling.why)
@@ -167,11 +171,14 @@ class Toolbox:
 
     def _really(self, path: str) -> str:
         """Where a path leads through links; what leads out of the workspace is refused by the tool itself."""
-        if self._workspace is None or path.startswith(("/", "..")) or "\0" in path:
+        if self._workspace is None or path.startswith("/"):
             return path
         root = self._workspace.root
-        real = os.path.relpath(os.path.realpath(root / path), root)
-        return path if real.startswith("..") else real
+        try:
+            real = os.path.relpath(os.path.realpath(root / path), root)
+        except (OSError, ValueError):  # no text that could be a file name
+            return path
+        return path if real == ".." or real.startswith("../") else real
 
     def _denied(self, name: str, why: str) -> ToolResult:
         self.ctx.note(f"{name} {DENIED}{why}")
@@ -242,6 +249,15 @@ class Toolbox:
 
 def _said(recorded: Any) -> str:
     return str(cast("dict[str, Any]", recorded).get("answer")) if isinstance(recorded, dict) else ""
+
+
+def _is_text(arguments: Mapping[str, Json]) -> bool:
+    r"""Whether all of it can be written: ``"\\ud800"`` is JSON, and no text that a file or a program could take."""
+    try:
+        json.dumps(dict(arguments), ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _digest(turn: int, name: str, arguments: Mapping[str, Json]) -> str:

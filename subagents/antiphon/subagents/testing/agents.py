@@ -60,7 +60,7 @@ def model_agents(
         answering: what answers: a client (as a model that can everything and costs nothing), a model, or models, which
             stay the caller's to close.
         definitions: the roles; one called "worker" by default.
-        tools: what roles may name.
+        tools: what roles may name; without any, none of them has tools, whatever it names.
         sender: what requests are sent with; one with the default patience.
         schemas: named types for ``output="name"``; by default findings, verdict and facts, which become records.
         workspaces: where calls with ``workspace=`` work; see `testing.workspaces`.
@@ -77,7 +77,8 @@ def model_agents(
     roles: dict[str, Role] = {}
     for one in definitions or (WORKER,):
         recording = Recording(framing=one.framing)
-        roles[one.name] = ModelAgent(one, models, sender, tools=by_name, after=recording, policy=policy)
+        definition = one if by_name else one.model_copy(update={"tools": ()})
+        roles[one.name] = ModelAgent(definition, models, sender, tools=by_name, after=recording, policy=policy)
     agents = Agents(roles, SCHEMAS if schemas is None else schemas, workspaces=workspaces)
     return {"agent": agents, "approval": Approvals()}
 

@@ -68,8 +68,19 @@ def diff_of(arguments: Mapping[str, Json], before: str = "") -> str:
 
 def besides_diff(arguments: Mapping[str, Json]) -> dict[str, Json]:
     """The arguments that are not in such a diff already."""
-    told = {"patch", "content", "path", *(key for pair in _REPLACED for key in pair)}
+    told = _in_diff(arguments)
     return {key: value for key, value in arguments.items() if key not in told}
+
+
+def _in_diff(arguments: Mapping[str, Json]) -> set[str]:
+    """Names of the arguments that `diff_of` makes its diff of: others beside them have to be seen by themselves."""
+    if isinstance(arguments.get("patch"), str):
+        return {"patch"}
+    named = {"path"} if isinstance(arguments.get("path"), str) else set[str]()
+    for pair in _REPLACED:
+        if all(isinstance(arguments.get(key), str) for key in pair):
+            return {*pair, *named}
+    return {"content", *named}
 
 
 def _argument(value: Json) -> str:

@@ -178,12 +178,6 @@ class Policy:
             return False
         return not any(scope.hides(tool) for scope in self.scopes)
 
-    def may_see(self, path: str, tool: str = "read") -> bool:
-        """Whether a tool may show a file that it found by itself, such as one below a folder that it searches."""
-        inside = all(scope.read is None or _means(scope.read, path) for scope in self.scopes)
-        held = (rule for rule in self.rules if rule.mode != "auto" and rule.paths)
-        return inside and not any(rule.fits(name, (path,)) for rule in held for name in {tool, "read"})
-
     def required(self, tool: Tool) -> tuple[str, ...]:
         """The tools that must have succeeded before this one is called."""
         return tuple(dict.fromkeys((*tool.traits.after, *self.after.get(tool.spec.name, ()))))

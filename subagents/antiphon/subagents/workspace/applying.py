@@ -169,11 +169,15 @@ class _Planning:
 
 
 def _leads_out(path: bytes, target: bytes) -> bool:
-    """Whether a link leads to anything that is not in the project."""
+    """Whether a link leads to anything that is not in the project.
+
+    What goes up after it went down could go through another link, and then it is not known where that leads.
+    """
     if target.startswith(b"/"):
         return True
-    whole = os.path.normpath(os.path.join(os.path.dirname(path) or b".", target))
-    return whole == b".." or whole.startswith(b"../")
+    parts = [part for part in target.split(b"/") if part not in (b"", b".")]
+    up = next((count for count, part in enumerate(parts) if part != b".."), len(parts))
+    return up > path.count(b"/") or b".." in parts[up:]
 
 
 def refusal(refused: Sequence[Refusal]) -> str:

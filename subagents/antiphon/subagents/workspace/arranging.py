@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import Counter
 from collections.abc import Generator
@@ -17,6 +18,7 @@ from antiphon.subagents.workspace.worktree import clear
 _MODULES: Final = "node_modules"
 _NO_EXCEPTIONS: Final = "landlock"
 """The sandbox whose rules only ever add: of a folder that may be changed nothing can be kept from change."""
+_READ_BY_GIT: Final = frozenset({".gitignore", ".gitattributes", ".mailmap"})
 _LINKS: Final = Counter[str]()
 _LINKING: Final = threading.Lock()
 
@@ -36,6 +38,28 @@ def arranged(root: str, modules: str, workspace: Workspace) -> Generator[None]:
                 yield
         else:
             yield
+
+
+def remove_pipes(root: str) -> None:
+    """Remove what is no file where git on the host reads one in every folder: it would wait for a pipe. Blocks.
+
+    Args:
+        root: a workspace in which a command has run.
+    """
+    waiting = [root]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as listing:
+            for entry in listing:
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif entry.name in _READ_BY_GIT and not _is_file_or_folder(entry.path):
+                        os.unlink(entry.path)
+
+
+def _is_file_or_folder(path: str) -> bool:
+    mode = os.stat(path).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 @contextmanager

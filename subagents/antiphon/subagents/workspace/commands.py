@@ -19,7 +19,7 @@ from antiphon.engine import Amount, CallContext
 from antiphon.subagents.process import Completed, Unavailable, run_command
 from antiphon.subagents.sandbox import Confinement, ProcessLimits
 from antiphon.subagents.sandbox.confinement import MIB
-from antiphon.subagents.workspace.arranging import arranged
+from antiphon.subagents.workspace.arranging import arranged, remove_pipes
 from antiphon.subagents.workspace.contract import Workspace
 from antiphon.subagents.workspace.environment import Environment
 
@@ -95,15 +95,20 @@ async def command(
     async with ctx.attempt(Amount(), sort="process", name=name[:200]) as attempt:
         with arranged(root, environment.modules, workspace):
             watching = _Written(root) if workspace.writable else None
-            ended = await _run_watched(
-                watching,
-                argv=(*_THROUGH, *argv),
-                cwd=Path(root),
-                env=variables,
-                seconds=seconds,
-                workspace=workspace,
-                confinement=confinement,
-            )
+            try:
+                ended = await _run_watched(
+                    watching,
+                    argv=(*_THROUGH, *argv),
+                    cwd=Path(root),
+                    env=variables,
+                    seconds=seconds,
+                    workspace=workspace,
+                    confinement=confinement,
+                )
+            finally:
+                if workspace.writable:
+                    with anyio.CancelScope(shield=True):
+                        await anyio.to_thread.run_sync(remove_pipes, root)
         attempt.not_billed()
     return ended
 

@@ -107,6 +107,10 @@ class Workspaces(Protocol):
         """
         ...
 
+    def common(self, name: str, others: Sequence[str]) -> str:
+        """The last state of a workspace that some others were in, too; "" for the base, in which all of them were."""
+        ...
+
     def replayed(self, left: Json) -> None:
         """A call was replayed that left this behind (`CallContext.left`): its workspace is in that state now."""
         ...

@@ -48,7 +48,8 @@ class Holding:
             return
         if not self._writes:
             return
-        self._ctx.left = {"workspace": self._name, "tree": tree}
+        left_out = list[Json](workspace.left_out)
+        self._ctx.left = {"workspace": self._name, "tree": tree, **({"left_out": left_out} if left_out else {})}
         if kind is None or issubclass(kind, Exception):
             self._run.put(self._name, tree)
         # Cut from outside: what becomes of such a call is not known here. Where its outcome is recorded with what it

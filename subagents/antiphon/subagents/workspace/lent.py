@@ -130,6 +130,11 @@ class LiveWorkspace:
         """What a command in the sandbox must be able to read, for git to work in it."""
         return (self._store.directory, *self._store.objects)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What of its files is not in the state that `tree` said last, and why, for a person."""
+        return self.place.worktree.skipped.all()
+
     async def tree(self) -> str:
         """The id of its present state, whose content is kept from now on."""
         if self.writable:

@@ -27,14 +27,18 @@ class Skipped:
 
     Attributes:
         notes: the first of them, one sentence each. count: of all.
+        there: plain files that are there, and that nobody can say the content of.
     """
 
     notes: list[str] = field(default_factory=list[str])
     count: int = 0
+    there: set[bytes] = field(default_factory=set[bytes])
 
-    def say(self, path: bytes, why: str) -> None:
-        """Leave something out."""
+    def say(self, path: bytes, why: str, *, there: bool = False) -> None:
+        """Leave something out; see `Skipped.there`."""
         self.count += 1
+        if there:
+            self.there.add(path)
         if len(self.notes) < _NOTES:
             self.notes.append(f"{os.fsdecode(path).encode('utf-8', 'backslashreplace').decode()[:300]}: {why}")
 

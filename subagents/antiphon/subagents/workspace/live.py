@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
@@ -30,6 +31,8 @@ from antiphon.tracing import Json
 __all__ = ["Holding", "LiveWorkspace", "RunWorkspaces"]
 
 T = TypeVar("T")
+MOST_IDLE: Final = 16
+"""Folders that are kept although nobody works in them: what is ignored there stays, such as caches."""
 _LAST_SECONDS: Final = 120.0
 """What an ending may take, cancelled or not."""
 
@@ -64,6 +67,7 @@ class RunWorkspaces:
         self._sandbox, self._given, self._begun = sandbox, base, begun
         self._open: Opened | None = None
         self._states: dict[str, str] = {}
+        self._pasts: dict[str, list[str]] = {}
         self._places: dict[str, Place] = {}
         self._opening = anyio.Lock()
         self._threads = Threads(place)
@@ -107,7 +111,7 @@ class RunWorkspaces:
             store = open_store(self._place, self._project, found, self._given.tree if self._given else "")
             project = self._project.resolve()
             write_exclude(store, ignore_rules(found, project))
-            base = self._given or self._taken(store, project, found)
+            base = replace(self._given, root=project) if self._given else self._taken(store, project, found)
             store.keep(store.check_tree(base.tree))
             opened = Opened(store, folder, base, store.commit(base), self._chosen(), self._threads)
             undo.pop_all()
@@ -162,6 +166,17 @@ class RunWorkspaces:
         if checked_name(name) == READ:
             raise UsageError(f"the workspace {READ!r} is the project as it was", advice="give the state another name")
         self._states[name] = checked_tree(tree)
+        past, state = self._pasts.setdefault(name, [""]), self._beyond_base(name)
+        if state in past:  # it went back: what came after that is none of its past
+            del past[past.index(state) + 1 :]
+        else:
+            past.append(state)
+
+    def common(self, name: str, others: Sequence[str]) -> str:
+        """See `Workspaces.common`."""
+        pasts = [self._pasts.get(other, [""]) for other in others]
+        own = self._pasts.get(checked_name(name), [""])
+        return next(state for state in reversed(own) if all(state in past for past in pasts))
 
     def seen(self, name: str) -> Json:
         """See `Workspaces.seen`. The base is "": it may not be made yet, and is the same for all calls of a run."""
@@ -205,17 +220,28 @@ class RunWorkspaces:
         opened = self._opened
         await self.blocking(lambda: opened.store.check_tree(tree))
         place = self._place_of("read" if tree == opened.base.tree else f"state-{tree}")
+        place.readers += 1  # for good: nobody says when the look is over
         await self._bring(place, tree)
         return LiveWorkspace(self, opened, name, place, tree, writable=False)
 
     # --- folders ------------------------------------------------------------------------------------------------
 
     def _place_of(self, folder: str) -> Place:
-        found = self._places.get(folder)
+        found = self._places.pop(folder, None)
         if found is None:
             opened = self._opened
-            found = self._places[folder] = Place(Worktree(opened.store, opened.folder.path / folder))
+            found = Place(Worktree(opened.store, opened.folder.path / folder))
+        self._places[folder] = found  # the last one, as the one that was used last
         return found
+
+    async def _make_room(self) -> None:
+        """Remove the folders that nobody has worked in for longest: their states are kept, and make them again."""
+        idle = [place for place in self._places.values() if place.fresh and not place.readers]
+        for place in idle[: max(0, len(idle) - MOST_IDLE)]:
+            async with place.lock:
+                if place.fresh and not place.readers:
+                    place.fresh = False
+                    await self.blocking(place.worktree.remove)
 
     async def _bring(self, place: Place, tree: str) -> None:
         """Bring a folder into a state, unless others look at it right now, who brought it there."""
@@ -248,6 +274,7 @@ class RunWorkspaces:
         ready = False
         try:
             await self.blocking(lambda: opened.store.check_tree(tree))
+            await self._make_room()
             await self._bring(place, tree)
             ready = True
         finally:

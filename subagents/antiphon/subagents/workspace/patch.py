@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from antiphon.subagents.workspace.contract import Change
+from antiphon.subagents.workspace.git import GitFailed
 from antiphon.subagents.workspace.store import Store
 
 MOST_BYTES: Final = 64 << 20
@@ -27,6 +28,7 @@ class Patch:
         base, tree: the states that it began and ended as.
         diff: a patch in git's form between them, binary content included.
         files: which files differ, in order of path.
+        problem: why there is no diff, such as that it would be larger than `MOST_BYTES`; "" where there is one.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Patch:
     tree: str
     diff: bytes
     files: tuple[Change, ...]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,10 @@ def diff_between(store: Store, since: str, until: str, paths: Sequence[str] = ()
 def patch_of(store: Store, name: str, base: str, tree: str) -> Patch:
     """What a workspace came to. Blocks."""
     files = tuple(changes_between(store, base, tree))
-    return Patch(name, base, tree, diff_between(store, base, tree), files)
+    try:
+        return Patch(name, base, tree, diff_between(store, base, tree), files)
+    except GitFailed as error:
+        return Patch(name, base, tree, b"", files, problem=error.said)
 
 
 def content_of(store: Store, path: str, tree: str) -> bytes | None:

@@ -13,6 +13,7 @@ _SMALL_BYTES: Final = 64 * 1024
 _LARGE_BYTES: Final = 512 * 1024 * 1024
 _LINKS: Final = 5
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_OF_A_STORE = re.compile(r"[0-9a-f]{2}|info|pack|tmp_obj\w*|tmp_objdir-.*|incoming-.*|maintenance\.lock")
 _REF = re.compile(r"refs/(?!.*(?:\.\.|//|\0))[^\s~^:?*\[\\]+")
 
 
@@ -38,13 +39,17 @@ class Found:
         return self.common / "objects"
 
     def borrowed(self) -> tuple[Path, ...]:
-        """Its object store, and those that this one borrows from, as far as they are named plainly."""
-        found = [self.objects]
+        """Its object store, and those that this one borrows from, as far as they are named plainly.
+
+        Programs in the sandbox may read them, and a hostile project can name any folder: so only those that hold
+        nothing but objects.
+        """
+        found = [self.objects] if _holds_objects(self.objects) else []
         for store in found:
             said = read_plain(store / "info" / "alternates", _SMALL_BYTES) or b""
             for line in said.splitlines():
                 other = Path(os.path.normpath(os.path.join(store, os.fsdecode(line))))
-                if line and line[:1] not in (b"#", b'"') and other.is_dir() and other not in found:
+                if line and line[:1] not in (b"#", b'"') and other not in found and _holds_objects(other):
                     found.append(other)
             if len(found) > _LINKS:
                 break
@@ -120,6 +125,15 @@ def is_linked_worktree(place: Path) -> bool:
     """Whether a `.git` is that of one more worktree of a repository that has its main one elsewhere."""
     directory = git_directory(place)
     return directory is not None and (directory / "commondir").is_file()
+
+
+def _holds_objects(folder: Path) -> bool:
+    """Whether a folder is a store of objects, and holds nothing else; it is not reached through a link."""
+    try:
+        names = os.listdir(folder) if os.path.realpath(folder) == str(folder) else []
+    except (OSError, ValueError):
+        return False
+    return bool(names) and all(_OF_A_STORE.fullmatch(name) for name in names)
 
 
 def _is_bare(folder: Path) -> bool:

@@ -142,7 +142,7 @@ class Look:
         except FileNotFoundError:
             return None
         except PermissionError:
-            skipped.say(path, "it cannot be read")
+            skipped.say(path, "it cannot be read", there=True)
             return None
 
     def _plain(self, path: bytes, whole: bytes, skipped: Skipped) -> tuple[str, bytes] | None:
@@ -152,7 +152,8 @@ class Look:
         with open(os.open(whole, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             about = os.fstat(file.fileno())
             if about.st_size > LARGEST_BYTES:
-                skipped.say(path, f"it is too large: {about.st_size:,} bytes, and the limit is {LARGEST_BYTES:,}")
+                why = f"it is too large: {about.st_size:,} bytes, and the limit is {LARGEST_BYTES:,}"
+                skipped.say(path, why, there=True)
                 return None
             content = file.read(LARGEST_BYTES)
         return ("100755" if about.st_mode & stat.S_IXUSR else "100644"), content

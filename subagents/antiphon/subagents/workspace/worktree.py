@@ -73,7 +73,7 @@ class Worktree:
         self._tree, self._racy = tree, True
 
     def sync(self) -> str:
-        """The state that it is in, kept.
+        """The state that it is in, kept. A file that cannot be read is in it as it was before.
 
         Raises:
             GitFailed, OSError: it cannot be read or kept.
@@ -83,7 +83,8 @@ class Worktree:
         names = self._differing()
         if names or not self._tree:
             found = entries(self._store, self.root, names, self.skipped)
-            lines = index_lines(found.values(), (name for name in names if name not in found), self._store)
+            gone = (name for name in names if name not in found and name not in self.skipped.there)
+            lines = index_lines(found.values(), gone, self._store)
             self._files("update-index", "-z", "--index-info", given=lines)
             self._files.run("update-index", "-q", "--refresh")
             self._tree = self._store.index_tree(self._admin / "index")

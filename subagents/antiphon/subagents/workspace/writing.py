@@ -75,7 +75,7 @@ class _Writing:
 
     def _take_back(self) -> None:
         for write, old in reversed(self._undo):
-            with suppress(FileNotFoundError):
+            with suppress(OSError, Barred):  # somebody else is at it, too: the others are taken back all the same
                 if write.now is not None:
                     self._tree.put(self._stage, old, write.path, [])
                 elif self._tree.look(write.path) == write.then:

@@ -39,7 +39,7 @@ def _nearest(left: list[Sighting], right: list[Sighting]) -> tuple[list[Sighting
     heapq.heapify(heap)
     kept: tuple[list[Sighting], list[Sighting]] = ([], [])
     while heap:
-        _, first, second = heapq.heappop(heap)
+        _, _, first, second = heapq.heappop(heap)
         if gone[first] or gone[second]:
             continue
         gone[first] = gone[second] = True
@@ -55,6 +55,7 @@ def _nearest(left: list[Sighting], right: list[Sighting]) -> tuple[list[Sighting
     return sorted(kept[0], key=_order), sorted(kept[1], key=_order)
 
 
-def _gap(line: Sequence[tuple[Sighting, int]], first: int, second: int) -> tuple[int, int, int]:
-    one, other = line[first][0].region, line[second][0].region
-    return abs(one.start_line - other.start_line), first, second
+def _gap(line: Sequence[tuple[Sighting, int]], first: int, second: int) -> tuple[int, bool, int, int]:
+    """How far apart two are. Equals go first of all that are as near: then only one side is left of any equals."""
+    one, other = line[first][0], line[second][0]
+    return abs(one.region.start_line - other.region.start_line), one.order != other.order, first, second

@@ -130,7 +130,7 @@ class _Work:
                 role="tester",
                 output=Handed,
                 workspace=self.unit.workspace,
-                context=self._with(self.tried[-1] if self.tried else ""),
+                context=[*self._with(self.tried[-1] if self.tried else ""), words.promise_frame(self.unit)],
                 label=f"tester/{self.unit.id}",
             )
         )

@@ -175,9 +175,14 @@ def calls_of_unit(rounds: int) -> int:
     return TESTERS + 2 * min(max(1, rounds), MOST_ROUNDS)
 
 
-def most_agent_calls(rounds: int) -> int:
-    """How many agents a build takes at most: a limit of its run, so that no answer of a model can lead beyond it."""
-    planners = (1 + REPAIRS) * (1 + MOST_UNITS)
+def most_agent_calls(rounds: int, depth: int = DEPTH) -> int:
+    """How many agents a build takes at most by its construction, whatever a model answers.
+
+    Args:
+        rounds: of each subtask.
+        depth: how often the task is cut up; each time after the first, every subtask may be.
+    """
+    planners = (1 + REPAIRS) * (1 + (min(max(1, depth), MOST_DEPTH) - 1) * MOST_UNITS)
     mending = MENDINGS * MOST_UNITS  # there are no more levels than units
     review = 2 * MENDINGS + 1
     return planners + MOST_UNITS * (calls_of_unit(rounds) + 1) + mending + review

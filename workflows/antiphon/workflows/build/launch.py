@@ -117,9 +117,9 @@ def prepare(asked: Asked) -> Build:
     return Build(checked, bounded)
 
 
-def most_agents(rounds: int) -> int:
-    """How many subagents that a model answers a build takes at most, however its task is cut up."""
-    return most_agent_calls(rounds)
+def most_agents(rounds: int, depth: int) -> int:
+    """How many subagents a build takes at most, however its task is cut up."""
+    return most_agent_calls(rounds, depth)
 
 
 def _checked(asked: Asked) -> Asked:

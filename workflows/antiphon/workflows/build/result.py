@@ -55,17 +55,20 @@ class Told:
         """
         subtasks = [_subtask(unit, whole) for level in levels(division.units) for unit in level]
         plan = division.plan
-        left_out = plan.left_out if plan is not None else ()
+        plans = [("", plan), *((f"{id}: ", part) for id, part in division.parts.items())] if plan is not None else []
+        left_out = tuple(f"{of}{one}" for of, each in plans for one in each.left_out)
         gaps = [f"{one['id']} ({one['status']}): {one['reason']}" for one in subtasks if one["status"] in _MISSING]
+        gaps += [f"the planner left out: {one}" for one in left_out]
         gaps += [f"the critic objects: {one}" for one in objections]
-        if whole is not None and whole.suite.ran and not (whole.suite.passed or whole.suite.empty):
-            gaps.append(f"the suite does not pass, as before: {', '.join(whole.suite.failing[:5])}")
+        if whole is not None and whole.suite.command and not (whole.suite.passed or whole.suite.empty):
+            failing = ", ".join(whole.suite.failing[:5]) or whole.suite.trouble
+            gaps.append(f"the suite does not pass, as before: {failing}")
         return cls(
             subtasks=tuple(subtasks),
             suite=_suite(whole),
             checkpoints=whole.checkpoints if whole is not None else (),
             notes=division.notes,
-            assumptions=plan.assumptions if plan is not None else (),
+            assumptions=tuple(f"{of}{one}" for of, each in plans for one in each.assumptions),
             left_out=left_out,
             objections=tuple(objections),
             gaps=tuple(gaps),

@@ -78,7 +78,7 @@ class Plan(Said):
     subtasks: Annotated[tuple[Subtask, ...], BeforeValidator(_none)]
     test_command: Words = Field(default="", description="How all tests of the finished project are run, or ''.")
     assumptions: Names = ()
-    left_out: Names = ()
+    left_out: Names = Field(default=(), description="What the task asks for and no subtask does, and why; or [].")
 
 
 class Handed(Said):

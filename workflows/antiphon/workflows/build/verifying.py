@@ -80,7 +80,8 @@ def besides(criterion: Criterion, suite: Tests) -> Criterion:
     """What of a criterion a run of the suite has not shown already, by the files that its cases are named after."""
     if not (suite.passed and suite.cases):
         return criterion
-    ran = {part for name in suite.cases for part in (name.split("::")[0], *name.split("."))}
+    passed = [name for name, state in suite.cases.items() if state == "passed"]
+    ran = {part for name in passed for part in (name.split("::")[0], *name.split("."))}
     left = [test for test in criterion.tests if test not in ran and PurePosixPath(test).stem not in ran]
     return criterion.model_copy(update={"tests": tuple(left)})
 

@@ -81,6 +81,11 @@ def about(unit: Unit) -> dict[str, Json]:
     }
 
 
+def promise_frame(unit: Unit) -> dict[str, Json]:
+    """The frame with what a tester writes tests from."""
+    return {"promise": unit.criterion.promise}
+
+
 def interfaces_frame(offered: Mapping[str, str]) -> dict[str, Json]:
     """The frame with what is there to import, as it is in the files."""
     return {"what is there to import, read from the files": dict(offered)}
@@ -90,7 +95,7 @@ def tests_task(unit: Unit) -> str:
     """What a tester is asked."""
     return (
         f"Write the tests of the subtask {unit.id!r}.\n"
-        f"They hold whoever writes the code to this promise: {unit.criterion.promise}\n"
+        "They hold whoever writes the code to the promise above.\n"
         f"Write these files and no other: {', '.join(unit.criterion.tests)}. The code does not exist yet, so they fail "
         "now; they must be readable by the project's test runner and fail for that reason alone. Write them from the "
         f"promise and from what others rely on, and not from how you would write the code.\n{_DATA}"
@@ -157,7 +162,8 @@ def whole_task() -> str:
     """What the critic of the whole is asked."""
     return (
         "Criticise the whole build.\n"
-        "All subtasks that could be built are put together in the workspace, and all tests pass. Read the change "
+        "All subtasks that could be built are put together in the workspace, and no test fails that did not fail "
+        "before. Read the change "
         "against "
         "the task above: what was asked for and is missing or wrong, where do the parts not fit each other? `blocks` "
         "only "

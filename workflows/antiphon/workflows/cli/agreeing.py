@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
@@ -58,8 +59,8 @@ def agree(asked: CraftAsked, to: Agreement, *, yes: bool) -> None:
         return
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise UsageError(
-            f"{', '.join(costly)} costs money, nothing holds the {to.command} to an amount, and nobody is here to be "
-            "asked",
+            f"{', '.join(costly)} may cost money, nothing holds the {to.command} to an amount, and nobody is here to "
+            "be asked",
             advice="--budget 2usd holds it; --yes begins without",
         )
     if not click.confirm("Begin without a budget?", err=True):
@@ -67,8 +68,9 @@ def agree(asked: CraftAsked, to: Agreement, *, yes: bool) -> None:
 
 
 def _costs(models: Models, role: str, command: str) -> str:
-    """The model of a role, if it costs money as far as anybody knows; "" if it is free."""
+    """The model of a role, if it may cost money; "" if it is free, a person, or a server of the person's own."""
     from antiphon.engine import UsageError
+    from antiphon.subagents.model.naming import is_loopback, taken_apart
 
     if not models.has(role):
         raise UsageError(
@@ -76,6 +78,9 @@ def _costs(models: Models, role: str, command: str) -> str:
             advice=f"antiphon {command} … --model MODEL (ollama/NAME and file:DIR need no key)",
         )
     model = models.model_for(role, None)
-    price = model.can.price
-    free = price is not None and not (float(price.input) or float(price.output))
-    return "" if free or model.provider == "file" else model.name
+    price, url = model.can.price, taken_apart(model.name).url
+    if price is None:
+        free = model.provider == "file" or (url is not None and is_loopback(url))
+    else:
+        free = not (Decimal(price.input) or Decimal(price.output))
+    return "" if free else model.name

@@ -13,10 +13,11 @@ from antiphon.tracing.errors import AntiphonError
 from antiphon.workflows.cli.options import json_option, run_argument, runs_dir_option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from antiphon.subagents.workspace.applying import Plan
     from antiphon.subagents.workspace.contract import Base
+    from antiphon.tracing import Event
     from antiphon.workflows.places import RunPlace
 
 _FOLDER: Final = "patches/"
@@ -107,17 +108,21 @@ def command(
     """
     from antiphon.subagents.workspace.applying import plan_patch
     from antiphon.workflows.cli.configuration import configuration
+    from antiphon.workflows.patches import project_of
     from antiphon.workflows.places import find_run, is_ours, runs_home
 
     place = find_run(runs_home(runs_dir or configuration().runs_dir), run)
     recorded = _recorded(place)
     chosen = recorded.chosen(name)
     diff = recorded.content(chosen)
+    ours = is_ours(place)
+    if into is None and not ours:  # where it was made says nothing of this machine, and may be any folder of it
+        into = project_of(Path.cwd())
     base = recorded.base if into is None else replace(recorded.base, root=into.resolve())
     _check_folder(base, place)
     if not json:
         _show(diff)
-    if not (check or trust or is_ours(place)):
+    if not (check or trust or ours):
         raise _foreign(place, chosen)
     plan = plan_patch(diff, base, place.directory)
     written = _decided(plan, base, check=check, yes=yes, quiet=json)
@@ -146,15 +151,24 @@ def _recorded(place: RunPlace) -> Recorded:
     if not found.ok:
         _, problem = found.problems[0]
         raise NotApplied(f"the record of {place.run_id} was changed: {problem}", f"antiphon verify {place.run_id}")
-    digests: dict[str, str] = {}
-    for event in events_of(place.directory, ("report",)):
-        said = str(event.data.get("name", ""))
-        if said.startswith(_FOLDER) and said.endswith(_ENDING):
-            digests[said.removeprefix(_FOLDER).removesuffix(_ENDING)] = str(event.data.get("sha256", ""))
+    digests = _of_last_attempt(events_of(place.directory, ("report", "run.ended")))
     base, named = base_of([event.data for event in events_of(place.directory, (BASE,))]), _plain_names(digests)
     if base is None or not named:
         raise NotApplied(f"{place.run_id} left no patch", f"antiphon show {place.run_id}")
     return Recorded(place, base, named, _builtin(place))
+
+
+def _of_last_attempt(events: Iterable[Event]) -> dict[str, str]:
+    """The patches of the last attempt that ended, by name; others are what the run came away from."""
+    found: dict[str, str] = {}
+    current: dict[str, str] = {}
+    for event in events:
+        said = str(event.data.get("name", ""))
+        if event.kind == "run.ended":
+            found, current = current, {}
+        elif said.startswith(_FOLDER) and said.endswith(_ENDING):
+            current[said.removeprefix(_FOLDER).removesuffix(_ENDING)] = str(event.data.get("sha256", ""))
+    return found
 
 
 def _plain_names(digests: Mapping[str, str]) -> dict[str, str]:

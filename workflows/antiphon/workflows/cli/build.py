@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import click
 
-from antiphon.workflows.cli.crafting_options import crafting_options, text_of
+from antiphon.workflows.cli.crafting_options import check_sandbox, crafting_options, project_folder, text_of
 from antiphon.workflows.cli.mcp_options import mcp_option
 from antiphon.workflows.cli.model_options import model_options
 from antiphon.workflows.cli.options import performing_options, runs_dir_option
@@ -28,7 +28,7 @@ ROLES: Final = ("planner", "coder", "tester", "critic", "reviewer", "refiner")
 class Given(TypedDict):
     """What the command line says, besides the task."""
 
-    path: str
+    path: str | None
     test: str | None
     quality: str | None
     depth: int
@@ -89,6 +89,7 @@ def command(task: str, **given: Unpack[Given]) -> int:
     from antiphon.workflows.cli.agreeing import Agreement, agree
     from antiphon.workflows.cli.build_end import BuildEnd
     from antiphon.workflows.cli.configuration import configuration
+    from antiphon.workflows.cli.mcp_options import tell_servers
     from antiphon.workflows.cli.model_options import asked, tell_boxes
     from antiphon.workflows.cli.performing import Presentation, perform_and_report
     from antiphon.workflows.places import new_run, runs_home
@@ -101,16 +102,19 @@ def command(task: str, **given: Unpack[Given]) -> int:
     )
     answering = asked(held, given["models"], given["prices"], given["rates"])
     bound = prepare(asked_of(text_of(task, "task"), given, answering))
-    most = most_agents(given["rounds"])
+    most = most_agents(given["rounds"], given["depth"])
     to = Agreement(command="build", roles=ROLES, most=most, note="; how many depends on how the task is cut up")
+    options = options_of(bound, given, held, answering)
+    servers = options.mcp.servers()
+    check_sandbox(given["sandbox"])
     agree(bound.asked, to, yes=given["yes"])
     tell_boxes(answering.specs)
+    tell_servers(servers)
     end = BuildEnd()
     end.bound(bound)
     presentation = Presentation(backend=held.backend, json=given["json"], plain=given["plain"])
     place = new_run(runs_home(held.runs_dir))
     perform = partial(_perform, place, bound)
-    options = options_of(bound, given, held, answering)
     code = perform_and_report(perform, options, presentation, report=end.report, judge=end.judged)
     end.say_verdict()
     return code
@@ -139,7 +143,7 @@ def options_of(bound: Build, given: Given, held: Configuration, answering: Model
     from antiphon.workflows.running import Options
 
     return Options(
-        settings=settings_of(held, answers={"*": True} if given["yes"] else {}),
+        settings=settings_of(held),
         models=answering,
         sandbox=given["sandbox"],
         project=bound.project,
@@ -163,7 +167,6 @@ def asked_of(task: str, given: Given, models: ModelsAsked) -> Asked:
     from antiphon.workflows.audit.models.bounds import seconds_of
     from antiphon.workflows.build.launch import Asked
     from antiphon.workflows.crafting.quality import QUALITIES
-    from antiphon.workflows.patches import project_of
 
     for option in ("test", "budget", "deadline"):
         said = given[option]
@@ -171,7 +174,7 @@ def asked_of(task: str, given: Given, models: ModelsAsked) -> Asked:
             raise click.UsageError(f"--{option} is empty: say something, or leave it out")
     return Asked(
         task=task,
-        path=str(project_of(Path.cwd()) if given["path"] == "." else Path(given["path"]).absolute()),
+        path=project_folder(given["path"]),
         test=given["test"] or "",
         quality=next(one for one in QUALITIES if one == (given["quality"] or "clean")),
         depth=given["depth"],

@@ -21,7 +21,11 @@ def crafting_options(function: F) -> F:
     """Where, by which tests, to which quality, and what it may use."""
     for option in reversed(
         (
-            click.option("--path", default=".", type=click.Path(), help="The project's folder; here unless said."),
+            click.option(
+                "--path",
+                type=click.Path(),
+                help="The project's folder; unless said, the repository around the current folder, or that folder.",
+            ),
             click.option("--test", metavar="CMD", help="The command that runs the project's tests."),
             click.option(
                 "--quality",
@@ -38,6 +42,25 @@ def crafting_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def project_folder(path: str | None) -> str:
+    """The project's folder, absolute: what was typed after `--path`, else the project around the current folder."""
+    from antiphon.workflows.patches import project_of
+
+    return str(project_of(Path.cwd()) if path is None else Path(path).absolute())
+
+
+def check_sandbox(name: str | None) -> None:
+    """Try what was typed after `--sandbox`, before anything begins: everything that follows runs commands in it.
+
+    Raises:
+        SandboxUnusable: it does not work here, or there is none of that name.
+    """
+    from antiphon.subagents.sandbox import choose
+
+    if name:
+        choose(name)
 
 
 def text_of(argument: str, what: str) -> str:

@@ -12,6 +12,7 @@ from antiphon.workflows.cli.words import plural
 
 MOST_LINES: Final = 5_000
 """Of a patch that is printed, unless its caller says otherwise."""
+_TAB: Final = 4
 _BAR: Final = 30
 _NAME: Final = 60
 _HUNK: Final = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
@@ -106,7 +107,8 @@ def _summed(files: list[FileDiff]) -> str:
 
 
 def _file_rows(file: FileDiff, paper: Paper) -> Iterator[Row]:
-    for sort, line in file.lines:
+    for sort, raw in file.lines:
+        line = raw[:1] + raw[1:].expandtabs(_TAB)  # behind the sign, as the file has it
         match sort:
             case "+":
                 yield (Piece(line, "good"),)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import click
 
-from antiphon.workflows.cli.crafting_options import crafting_options
+from antiphon.workflows.cli.crafting_options import check_sandbox, crafting_options
 from antiphon.workflows.cli.mcp_options import mcp_option
 from antiphon.workflows.cli.model_options import model_options
 from antiphon.workflows.cli.options import performing_options, runs_dir_option
 from antiphon.workflows.cli.policy_options import policy_options
 
 if TYPE_CHECKING:
-    from antiphon.subagents.model.registry import Models
     from antiphon.workflows.cli.configuration import Configuration
     from antiphon.workflows.fix.launch import Asked, Fix
     from antiphon.workflows.running import Ended, Options
@@ -28,7 +26,7 @@ ROLES: Final = ("planner", "tester", "coder", "critic", "refiner")
 class Given(TypedDict):
     """What the command line says, besides the report."""
 
-    path: str
+    path: str | None
     test: str | None
     tries: int
     rounds: int
@@ -73,12 +71,14 @@ def command(report: str, **given: Unpack[Given]) -> int:
     Exit codes: 0 a patch passes everything, 1 none does, 2 usage, 3 one passes and something is missing (no test shows
     the bug, or the critic objects), 4 paused.
     """
+    from antiphon.workflows.cli.agreeing import Agreement, agree
     from antiphon.workflows.cli.configuration import configuration
     from antiphon.workflows.cli.fix_end import FixEnd
     from antiphon.workflows.cli.mcp_options import folder_of, mcp_asked, tell_servers
     from antiphon.workflows.cli.model_options import tell_boxes
     from antiphon.workflows.cli.performing import Presentation, perform_and_report, settings_of
     from antiphon.workflows.cli.policy_options import tools_asked
+    from antiphon.workflows.fix.launch import most_agents
     from antiphon.workflows.running import Options
 
     held = configuration().with_options(
@@ -88,10 +88,16 @@ def command(report: str, **given: Unpack[Given]) -> int:
         backend=given["backend"],
     )
     asked = asked_of(report, given, held)
-    agree(asked, yes=given["yes"])
-    tell_boxes(asked.models)
+    asked.check()
+    most = most_agents(asked.tries, asked.rounds)
     servers = mcp_asked(held, asked.mcp)
-    tell_servers(servers.servers())
+    named = servers.servers()
+    tools = tools_asked(held, given["allow"], given["ask"], given["deny"])
+    check_sandbox(asked.sandbox)
+    to = Agreement(command="fix", roles=ROLES, most=most, note="; most fixes end much earlier")
+    agree(asked, to, yes=given["yes"])
+    tell_boxes(asked.models)
+    tell_servers(named)
     end = FixEnd()
     options = Options(
         settings=settings_of(held),
@@ -99,7 +105,7 @@ def command(report: str, **given: Unpack[Given]) -> int:
         sandbox=asked.sandbox or None,
         project=Path(asked.path),
         tests=asked.test,
-        tools=tools_asked(held, given["allow"], given["ask"], given["deny"]),
+        tools=tools,
         mcp=servers,
         mcp_folder=folder_of(held),
     )
@@ -117,21 +123,19 @@ def asked_of(report: str, given: Given, held: Configuration) -> Asked:
         UsageError: something of it is empty, or cannot be read.
     """
     from antiphon.workflows.audit.models.bounds import seconds_of
-    from antiphon.workflows.cli.crafting_options import text_of
+    from antiphon.workflows.cli.crafting_options import project_folder, text_of
     from antiphon.workflows.cli.model_options import asked
     from antiphon.workflows.crafting.quality import QUALITIES
     from antiphon.workflows.fix.launch import Asked
-    from antiphon.workflows.patches import project_of
 
     for option in ("test", "budget", "deadline"):
         said = given[option]
         if said is not None and not said.strip():  # such as a variable of a script that is not set
             raise click.UsageError(f"--{option} is empty; leave it out")
     models = asked(held, given["models"], given["prices"], given["rates"])
-    path = given["path"]
     return Asked(
         report=text_of(report, "report"),
-        path=str(project_of(Path.cwd()) if path == "." else Path(path).absolute()),
+        path=project_folder(given["path"]),
         test=given["test"] or "",
         tries=given["tries"],
         rounds=given["rounds"],
@@ -166,60 +170,3 @@ async def _perform(held: Configuration, asked: Asked, bound: object, options: Op
     # A run that failed has no value, and what it came to is worth as much then.
     found = fix.told.result
     return replace(ended, value=found.model_dump(mode="json")) if found is not None and ended.value is None else ended
-
-
-def agree(asked: Asked, *, yes: bool) -> None:
-    """Say how much a fix may ask for, and ask where that costs money and nothing holds it.
-
-    Raises:
-        UsageError: no model answers a role; or the person says no, or is not there to be asked.
-    """
-    from antiphon.engine import UsageError
-    from antiphon.workflows.cli.model_options import check_roles
-    from antiphon.workflows.cli.terminal import Piece, is_terminal, talk
-    from antiphon.workflows.fix.launch import most_agents
-    from antiphon.workflows.model_roles import ModelRoles, models_of
-
-    asked.check()
-    models = models_of(asked.models_asked())
-    check_roles(asked.models, ROLES, ModelRoles(asked.models_asked()).library)
-    _check_answered(models)
-    costly = sorted({name for role in ROLES if (name := _costs(models, role))})
-    paper = talk()
-    paper.columns = None
-    most = min(filter(None, (most_agents(asked.tries, asked.rounds), asked.max_agents)))
-    held = f", for {asked.budget} at most" if asked.budget else ""
-    paper.line(Piece("projection  ", "dim"), f"at most {most} subagents{held}; most fixes end much earlier")
-    if yes or asked.budget or not costly:
-        return
-    import sys
-
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        raise UsageError(
-            f"{', '.join(costly)} may cost money, nothing holds the fix to an amount, and nobody is here to be asked",
-            advice="--budget 2usd holds it; --yes begins without",
-        )
-    if not click.confirm("Begin without a budget?", err=True):
-        raise UsageError("nothing was begun", advice="--budget AMOUNT holds a fix to it")
-
-
-def _check_answered(models: Models) -> None:
-    from antiphon.engine import UsageError
-
-    missing = [role for role in ROLES if not models.has(role)]
-    if missing:
-        raise UsageError(
-            f"no model answers the role {missing[0]!r}",
-            advice="antiphon fix REPORT --model MODEL (ollama/NAME and file:DIR need no key)",
-        )
-
-
-def _costs(models: Models, role: str) -> str:
-    """The model of a role, if it may cost money; "" if it is free, or a server of the person's own."""
-    from antiphon.subagents.model.naming import is_loopback, taken_apart
-
-    model = models.model_for(role, None)
-    price, url = model.can.price, taken_apart(model.name).url
-    if price is None:
-        return "" if url is not None and is_loopback(url) else model.name
-    return model.name if Decimal(price.input) or Decimal(price.output) else ""

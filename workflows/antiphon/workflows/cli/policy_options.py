@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SETTINGS: Final = ("ask", "deny", "after")
+_OF_SERVER: Final = "__"
 _ANSWERED: Final = ("main", "*")
 
 
@@ -61,7 +62,7 @@ def tools_asked(
         deny: as typed after `--deny`.
 
     Raises:
-        UsageError: one of them names no tool.
+        UsageError: one of them names no tool, or none that there is; an MCP server's are not known yet.
     """
     from antiphon.subagents.tools.policy import read_rule
     from antiphon.workflows.policy import ToolsAsked
@@ -71,9 +72,28 @@ def tools_asked(
         *(read_rule("ask", text) for text in ask),
         *(read_rule("deny", text) for text in deny),
     ]
+    for rule in typed:
+        _check_known(rule)
     if held is None or held.tools is None:
         return ToolsAsked(rules=tuple(typed))
     return ToolsAsked(rules=(*held.tools.rules, *typed), after=held.tools.after)
+
+
+def _check_known(rule: Rule) -> None:
+    """Refuse a rule about no tool: whoever mistyped it would believe that it holds."""
+    import difflib
+    from fnmatch import fnmatchcase
+
+    from antiphon.engine import UsageError
+    from antiphon.subagents.tools.choosing import REACHING
+    from antiphon.workflows.toolset import toolset
+
+    known = (*toolset(Path.cwd()), *REACHING)
+    if _OF_SERVER in rule.tool or any(fnmatchcase(name, rule.tool) for name in known):
+        return
+    close = difflib.get_close_matches(rule.tool, known, n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    raise UsageError(f"{rule.source}: there is no such tool", advice=f"{meant}there are {', '.join(sorted(known))}")
 
 
 # --- the configuration ---------------------------------------------------------------------------------------------

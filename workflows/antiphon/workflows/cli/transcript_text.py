@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from antiphon.engine.amount import from_nano
+from antiphon.subagents.model.answering.conversation import ANSWER
 from antiphon.subagents.tools.asking import besides_diff, diff_of
 from antiphon.workflows.cli.asking import print_question
 from antiphon.workflows.cli.diffs import diff_lines
@@ -22,6 +23,7 @@ _RESULT_LINES: Final = 8
 _ARGUMENT_LINES: Final = 6
 _DIFF_LINES: Final = 40
 _COLUMNS: Final = 240
+_TAB: Final = 4
 _SHORT: Final = 80
 _LISTED: Final = 100
 _TELLING: Final = ("path", "command", "name", "pattern", "query", "symbol", "message", "paths")
@@ -86,7 +88,7 @@ class _Printer:
                 paper.line(Piece(f"  {name}: ", "dim"), value)
         spent = amount(mapping(call.ended.get("spent")))
         answers = plural(len(told.answers), "answer")
-        tools = plural(sum(len(one.wanted) for one in told.answers), "tool call")
+        tools = plural(sum(one.name != ANSWER for answer in told.answers for one in answer.wanted), "tool call")
         paper.line(Piece("  cost: ", "dim"), f"{spent}; {answers}, {tools}")
 
     # --- answers --------------------------------------------------------------------------------------------------
@@ -122,7 +124,8 @@ class _Printer:
             for row in diff_lines(patch, paper, most=most, stat=False):
                 paper.line("      ", self._bar, *row)
         if wanted.result is None:
-            paper.line(Piece("      (the log has no result of it)", "dim"))
+            if wanted.name != ANSWER:  # which has none: what it hands back is the value, printed at the end
+                paper.line(Piece("      (the log has no result of it)", "dim"))
         elif wanted.result:
             self._lines(
                 wanted.result, _RESULT_LINES, "      ", self._more(answer), style="bad" if wanted.failed else ""
@@ -187,6 +190,7 @@ class _Printer:
     def _folded(self, lines: Sequence[str], most: int, more: str) -> Iterator[Part]:
         """Some lines: the first of many, and their last ones, where results say how it ended."""
         mark = self._paper.mark
+        lines = [line.expandtabs(_TAB) for line in lines]
         if self._whole or len(lines) <= most + 2:
             yield from (line if self._whole else cut(line, _COLUMNS, mark) for line in lines)
             return

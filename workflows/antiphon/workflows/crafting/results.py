@@ -79,20 +79,20 @@ def tests_of(said: Mapping[str, Any]) -> Tests:
 
 
 def regressions(before: Tests, after: Tests) -> tuple[str, ...]:
-    """What is worse than before: cases that fail and did not, and cases that passed and are gone. In order of name.
+    """What is worse than before: cases that fail and did not, or that passed and are gone or skipped; in order of name.
 
-    A case that is new and fails counts. Where one of both does not tell its cases, only the exit status is compared.
+    A case that is new and fails counts. Where the earlier run does not tell its cases, the exit status is compared.
     """
     if after.timed_out and not before.timed_out:
         return (f"{WHOLE} ran into its time limit",)
     known = set(before.failing)
     worse = [name for name in after.failing if name not in known]
     if after.cases is not None and before.cases is not None:
-        worse += [
-            f"{name} (no longer there)"
-            for name, state in before.cases.items()
-            if state == "passed" and name not in after.cases
-        ]
+        lost = {name: after.cases.get(name) for name, state in before.cases.items() if state == "passed"}
+        worse += [f"{name} (no longer there)" for name, state in lost.items() if state is None]
+        worse += [f"{name} (skipped now)" for name, state in lost.items() if state == "skipped"]
+    elif before.cases and after.ran and not worse:
+        worse.append(f"{WHOLE} no longer says which cases passed")
     if not after.ran and before.ran:
         worse.append(f"{WHOLE} could not be run")
     return tuple(sorted(worse))

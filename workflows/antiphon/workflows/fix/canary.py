@@ -7,6 +7,8 @@ case that is there only once, under a name drawn by lot.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Final
 
 from antiphon.workflows.crafting.results import Tests
@@ -32,6 +34,12 @@ _CHOOSES: Final = re.compile(r" -k|::|--deselect|--ignore|pytest.* -m |unittest 
 def takes(path: str) -> bool:
     """Whether a canary can be added to a file: a test in Python, whatever framework runs it."""
     return path.endswith(".py") and is_test(path)
+
+
+def has_one(path: str, cases: Sequence[str]) -> bool:
+    """Whether one of some cases is in a test file, by what it is called: ``path::Class::name``, or dotted."""
+    module = PurePosixPath(path).stem
+    return any(case.startswith(f"{path}::") or ("::" not in case and module in case.split(".")) for case in cases)
 
 
 def planted(content: bytes, token: str) -> bytes:

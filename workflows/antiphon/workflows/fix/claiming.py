@@ -26,7 +26,8 @@ class Told(BaseModel):
     Attributes:
         name: of the try. cause: what it takes the bug to be. author, critic: the models; "" where not known.
         tests: of its state. new: the cases that show the bug. passed: whether tests and checks have nothing against it.
-        reasons: what speaks against it. musts: of the critic; None where none could read it.
+        reasons: what speaks against it. failing: the cases that should pass and do not.
+        musts: of the critic; None where none could read it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +40,7 @@ class Told(BaseModel):
     new: tuple[str, ...] = ()
     passed: bool = False
     reasons: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
     musts: tuple[str, ...] | None = None
 
 
@@ -111,7 +113,10 @@ def _verdicts(id: str, ids: tuple[str, ...], told: Told) -> Iterator[Verdict]:
     """Verdicts on one claim: what tests say of all of the try together, and what the critic does."""
     names = told.new or ((told.tests.command,) if told.tests.command else ())
     digest = told.tests.sha256 or _NOTHING
-    ran = tuple(TestRun(kind="test", name=name, passed=told.passed, sha256=digest, patches=ids) for name in names[:20])
+    passed = {name: told.passed or (bool(told.new) and name not in told.failing) for name in names[:20]}
+    ran = tuple(
+        TestRun(kind="test", name=name, passed=good, sha256=digest, patches=ids) for name, good in passed.items()
+    )
     tested: Stance = "confirm" if told.passed else "refute"
     why = "; ".join(told.reasons) or "the new test passes, and nothing that passed before fails"
     yield Verdict(

@@ -13,6 +13,9 @@ from antiphon.workflows.fix.results import FixResult, FixStatus, ReproductionRes
 from antiphon.workflows.fix.shapes import Plan
 
 _NO_TRY: Final = "no try came to anything"
+_BLIND: Final = (
+    "the tests do not say which case passed: only their exit status counts, and code can end with any; read it"
+)
 
 
 def worth(result: TryResult) -> tuple[object, ...]:
@@ -35,7 +38,8 @@ def ordered(results: Iterable[TryResult]) -> list[TryResult]:
 def refuted(result: TryResult, judged: Judged) -> TryResult:
     """A try that passed, and did not when its tests were run once more."""
     reasons = tuple(f"it passed, and does not hold in a fresh copy: {reason}" for reason in judged.reasons)
-    return result.model_copy(update={"passed": False, "status": "failed", "reason": reasons[0], "reasons": reasons})
+    found = {"reason": reasons[0], "reasons": reasons, "failing": judged.failing}
+    return result.model_copy(update={"passed": False, "status": "failed", **found})
 
 
 def nothing(
@@ -82,7 +86,7 @@ def concluded(
         reproduction=shown,
         kept=len(held.kept),
         tries=tuple(tries),
-        notes=base.notes,
+        notes=base.notes if held.cases else (*base.notes, _BLIND),
         confirmed=best is not None,
     )
 

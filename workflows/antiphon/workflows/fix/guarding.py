@@ -21,7 +21,9 @@ _TEST_FILES: Final = (
 _CONFIGURES: Final = (
     "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "noxfile.py", "toxfile.py",
     "jest.config.*",
-    "vitest.config.*", ".mocharc*", "karma.conf.*", ".coveragerc", "sitecustomize.py", "usercustomize.py", "*.pth",
+    "vitest.config.*", ".mocharc*", "karma.conf.*", "ava.config.*", ".taprc", ".rspec", ".npmrc", ".yarnrc*",
+    "bunfig.toml", "deno.json", "deno.jsonc", "phpunit.xml*", ".nycrc*", ".c8rc*", ".coveragerc",
+    "sitecustomize.py", "usercustomize.py", "*.pth",
     "pytest.py", "unittest.py", "_pytest.py",
 )  # fmt: skip
 _STANDS_IN: Final = frozenset({"pytest", "_pytest", "unittest", "pluggy", "sitecustomize", "usercustomize"})
@@ -58,7 +60,9 @@ def is_configuration(path: str, command: str = "") -> bool:
     if not _STANDS_IN.isdisjoint(pure.parts[:-1]):
         return True
     words = [word.removeprefix("./") for word in command.split()]
-    return path in words or (name.lower() in _BUILDS and bool({"make", "gmake", "just", "task", "rake"} & set(words)))
+    if path in words:  # a test that is named is a test: cases may be added to it
+        return not any(fnmatch.fnmatchcase(name, pattern) for pattern in _TEST_FILES)
+    return name.lower() in _BUILDS and bool({"make", "gmake", "just", "task", "rake"} & set(words))
 
 
 def offences(files: Sequence[Touched], command: str) -> tuple[str, ...]:

@@ -95,11 +95,13 @@ def reference(base: Tests, now: Tests, new: Sequence[str]) -> Reference:
     Args:
         base: the tests of the project as it was.
         now: the same with the new test.
-        new: what must pass.
+        new: what must pass. A case that failed in the base and passes now, where only tests were added, is nothing to
+            hold anybody to.
     """
     before, after = states(base), states(now)
     cases = bool(after or before) and after is not None and before is not None
-    passing = {name for known in (before, after) if known for name, state in known.items() if state == "passed"}
+    passing = {name for name, state in (before or {}).items() if state == "passed"}
+    passing |= {name for name, state in (after or {}).items() if state == "passed" and name not in (before or {})}
     kept = tuple(sorted(passing - set(new))) if cases else ()
     clean = base.exit == 0 or (not base.failing and base.exit in (None, NO_TESTS_COLLECTED))
     return Reference(new=tuple(new), kept=kept, clean=clean, cases=cases)
@@ -122,6 +124,12 @@ def faults(base: Tests, now: Tests, strays: Sequence[str], existing: Sequence[st
     elif not new_cases(base, now, existing):
         found.append("no new case fails: on the code as it is the test must fail because of the bug")
     return tuple(found)
+
+
+def unsteady(base: Tests, first: Tests, again: Tests, existing: Sequence[str]) -> tuple[str, ...]:
+    """What keeps a new test from showing anything when it is run twice: a case that fails only now and then."""
+    missed = sorted(set(new_cases(base, first, existing)) - set(new_cases(base, again, existing)))
+    return (f"{_named(missed)}: it failed, and did not when run again: it must fail each time",) if missed else ()
 
 
 def _lost(before: Mapping[str, State], after: Mapping[str, State]) -> list[str]:

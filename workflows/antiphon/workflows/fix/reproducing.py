@@ -16,7 +16,7 @@ from antiphon.workflows.fix.asking import (
     results_told,
     unrunnable,
 )
-from antiphon.workflows.fix.judging import Reference, faults, new_cases, reference
+from antiphon.workflows.fix.judging import Reference, faults, new_cases, reference, unsteady
 from antiphon.workflows.fix.moves import Broken
 from antiphon.workflows.fix.results import ReproductionResult
 from antiphon.workflows.fix.shapes import Environment, Plan, Reproduction
@@ -114,6 +114,7 @@ async def reproduced(report: str, plan: Plan, base: Baseline) -> tuple[Reproduct
         tests = await measured(NAME, base.command)
         seen = await step("touched", {"workspace": NAME, "since": base.tree, "command": tests.command})
         wrong = faults(base.tests, tests, seen["strays"], said.value.existing)
+        wrong = wrong or unsteady(base.tests, tests, await measured(NAME, base.command), said.value.existing)
         if not wrong:
             return await _accepted(said.value, base, tests, seen["files"], attempts), tests
         attempts.append("; ".join(wrong))
@@ -154,20 +155,20 @@ async def _accepted(
     )
 
 
-async def held_anew(workspace: str, command: str, base: str, shown: str) -> Reference:
-    """What a fix is held to, measured with another command.
+async def held_anew(workspace: str, command: str, base: str, shown: ReproductionResult) -> Reference:
+    """What a fix is held to, measured with another command. Nothing is new where that does not run what shows the bug.
 
     Args:
         workspace: where; it is left at the base.
         command: that command.
         base: the project as it was.
-        shown: the same with the test that shows the bug.
+        shown: the test that shows the bug.
     """
-    await step("restore", {"workspace": workspace, "tree": shown})
+    await step("restore", {"workspace": workspace, "tree": shown.tree})
     now = await measured(workspace, command)
     await step("restore", {"workspace": workspace, "tree": base})
     before = await measured(workspace, command)
-    return reference(before, now, [case for case in now.failing if case not in before.failing])
+    return reference(before, now, new_cases(before, now, shown.cases))
 
 
 def plan_told(plan: Plan) -> str:

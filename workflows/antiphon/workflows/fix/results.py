@@ -80,7 +80,8 @@ class TryResult(_Kept):
         name: of its workspace. approach: what it set out to do. cause: what was wrong, as its coder found it.
         status, reason: how it ended. tree: its best state; "" if it has none. passed: whether that passes everything.
         rounds: what it did. tests: of the best state. problems: new ones in it. musts: of the critic on it; None where
-            none could read it. reasons: what speaks against it. files: what it changed. lines: how many differ.
+            none could read it. reasons: what speaks against it. failing: cases that should pass and do not.
+        files: what it changed. lines: how many differ.
         checked: the linters, type checkers and analysers that looked at it; what does not pass anyway is not shown to
             them. absent: those that could not, each with the reason.
         unsure: what its author could not verify. patches: ids of the claims that hold it.
@@ -98,6 +99,7 @@ class TryResult(_Kept):
     problems: tuple[NewProblem, ...] = ()
     musts: tuple[str, ...] | None = None
     reasons: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     lines: int = 0
     checked: tuple[str, ...] = ()

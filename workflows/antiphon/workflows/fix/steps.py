@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import anyio
@@ -23,6 +24,7 @@ from antiphon.workflows.steps import StepFunction, step_function
 _MOST_SUITES: Final = 12
 _MOST_FILES: Final = 2_000
 _MOST_NOTES: Final = 20
+_MOST_PLANTED: Final = 20
 
 
 @step_function("suites")
@@ -110,13 +112,13 @@ async def problems(workspace: str, paths: list[str], ctx: CallContext) -> dict[s
 
 
 @step_function("canary")
-async def with_canary(workspace: str, command: str, files: list[str], ctx: CallContext) -> dict[str, Any]:
-    """Run the tests with a canary in one of the new test files, where there can be one.
+async def with_canary(workspace: str, command: str, cases: list[str], ctx: CallContext) -> dict[str, Any]:
+    """Run the tests with a canary beside the cases that show the bug, where there can be one.
 
     Args:
         workspace: where; it is left as it was.
         command: how they are run.
-        files: the new test files.
+        cases: those that show the bug; the files that have them are run.
         ctx: of the call.
 
     Returns:
@@ -129,20 +131,29 @@ async def with_canary(workspace: str, command: str, files: list[str], ctx: CallC
     before = await place.tree()
     environment = await anyio.to_thread.run_sync(environment_of, place.base.root)
     token = secrets.token_hex(8)
-    chosen = next(filter(canary.takes, files), "")
     try:
-        if chosen:
-            await anyio.to_thread.run_sync(_plant, place.root, chosen, token)
+        planted = await anyio.to_thread.run_sync(_plant, place.root, cases, token)
         ran = await run_tests(place, environment, ctx, command=command)
     finally:
         with anyio.CancelScope(shield=True):
             await place.restore(before)
-    return {"tests": ran.to_json(), "canary": token if chosen else ""}
+    return {"tests": ran.to_json(), "canary": token if planted else ""}
 
 
-def _plant(root: Path, path: str, token: str) -> None:
+def _plant(root: Path, cases: list[str], token: str) -> bool:
+    """Plant it in every test file that has one of the cases; whether there is such a file."""
     files = Files(root)
-    files.write(path, canary.planted(files.read(path).data, token))
+    homes = [path for path in _tests_below(root) if canary.has_one(path, cases)][:_MOST_PLANTED]
+    for path in homes:
+        files.write(path, canary.planted(files.read(path).data, token))
+    return bool(homes)
+
+
+def _tests_below(root: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and name != "node_modules"]
+        found = (PurePosixPath(folder, name).relative_to(root) for name in sorted(names) if name.endswith(".py"))
+        yield from (str(path) for path in found if canary.takes(str(path)))
 
 
 @step_function("claimed")

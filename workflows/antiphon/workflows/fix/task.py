@@ -58,6 +58,7 @@ async def claimed(task: Task, result: TryResult, held: Reference) -> TryResult:
         "new": list(held.new),
         "passed": result.passed,
         "reasons": list(result.reasons),
+        "failing": list(result.failing),
         "musts": None if result.musts is None else list(result.musts),
     }
     ids: list[str] = await step("claimed", {"workspace": result.name, "told": told})

@@ -269,10 +269,13 @@ class Trying:
             missing = f"; missing: {', '.join(chosen.missing)}" if chosen is not None and chosen.missing else ""
             self._note("environment", f"{due.why}{missing}")
             return Stopped("environment", f"{due.why}{missing or '; no other way to run the tests was found'}")
-        self.command = chosen.command
-        self._note("environment", f"{due.why}; the tests are run with {chosen.command} from here on")
         task = self.task
-        self.held = await held_anew(f"{self.name}-held", chosen.command, task.base.tree, task.shown.tree)
+        held = await held_anew(f"{self.name}-held", chosen.command, task.base.tree, task.shown)
+        if task.shown.accepted and not held.new:  # whatever passes then would be called a fix
+            self._note("environment", why := f"{due.why}; with {chosen.command}, nothing shows the bug")
+            return Stopped("environment", why)
+        self.command, self.held = chosen.command, held
+        self._note("environment", f"{due.why}; the tests are run with {chosen.command} from here on")
         return Recovered()
 
     # --- ending -------------------------------------------------------------------------------------------------------
@@ -304,6 +307,7 @@ class Trying:
                 "problems": judged.problems,
                 "musts": best.musts,
                 "reasons": best.reasons,
+                "failing": best.failing,
                 "files": tuple(seen["files"]),
                 "lines": best.lines,
                 "checked": self.checked,

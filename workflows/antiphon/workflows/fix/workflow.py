@@ -140,10 +140,11 @@ async def once_more(task: Task, held: Reference, command: str) -> Judged:
     judged = judge(held, await measured(FINAL, command), (), (), task.quality)
     if not judged.passed:
         return judged
-    ran = await step("canary", {"workspace": FINAL, "command": command, "files": list(task.shown.files)})
+    ran = await step("canary", {"workspace": FINAL, "command": command, "cases": list(held.new)})
     tests = tests_of(ran["tests"])
     found = lies(tests, ran["canary"])
-    return judged.model_copy(update={"passed": False, "reasons": found}) if found else judged
+    said = {"passed": False, "reasons": found, "failing": held.new}  # whatever they said of these
+    return judged.model_copy(update=said) if found else judged
 
 
 def ended(result: FixResult) -> FixResult:

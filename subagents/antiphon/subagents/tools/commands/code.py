@@ -10,6 +10,7 @@ from pydantic import Field
 
 from antiphon.engine import CallContext
 from antiphon.subagents.process import Completed, Unavailable
+from antiphon.subagents.tools.choosing import CALL_TOOL
 from antiphon.subagents.tools.commands.kept import both_ends
 from antiphon.subagents.tools.commands.snippets import MOST_CALLS, MOST_OUTPUT_BYTES, Called, Ran, run_snippet
 from antiphon.subagents.tools.contract import Tool, ToolResult, Traits
@@ -47,6 +48,8 @@ async def run_code(
         tool = tools.get(name)
         if tool is None:
             return ToolResult(f"there is no tool {name[:64]!r}; there are: {', '.join(sorted(tools))}", failed=True)
+        if name == CALL_TOOL and arguments.get("name") == _NAME:
+            return ToolResult(f"a snippet does not call {_NAME}", failed=True)
         return await perform_tool(tool, name, arguments, ctx)
 
     ran = await run_snippet(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Annotated, Final
 
+import anyio
 from pydantic import Field
 
 from antiphon.engine import CallContext, UsageError
@@ -24,9 +25,9 @@ _NAMES_CHARACTERS: Final = 2_000
 _DETAILS_IN_ALL: Final = 16_000
 _DESCRIPTION: Final = (
     "Run the project's tests in the sandbox, without network. {known} The answer begins with a summary, then each test"
-    " that failed with what was said about it, then the end of the output. It counts as failed unless all went well and"
-    " at least one test passed. The same call with offset=N reads on from line N of the whole output, without running"
-    " them again."
+    " that failed with what was said about it, then the end of the output. It counts as failed unless all went well,"
+    " and, where the framework names its tests, at least one passed. The same call with offset=N reads on from line N"
+    " of the whole output, without running them again. Files that the tests write are taken away afterwards."
 )
 
 
@@ -68,10 +69,17 @@ def run_tests_tool(environment: Environment) -> Tool:
 async def _run(
     environment: Environment, ctx: CallContext, command: str | None, only: list[str], seconds: int
 ) -> TestRun:
+    """Run them, and leave nothing of what they wrote: an agent's change is what it wrote itself."""
+    place = workspace_of(ctx)
+    before = await place.tree() if place.writable else ""
     try:
-        return await run_tests(workspace_of(ctx), environment, ctx, command=command, only=only, seconds=seconds)
+        return await run_tests(place, environment, ctx, command=command, only=only, seconds=seconds)
     except UsageError as error:
         raise Misfit(f"{error}") from None
+    finally:
+        if before:
+            with anyio.CancelScope(shield=True):
+                await place.restore(before)
 
 
 def told_of(run: TestRun) -> str:

@@ -52,7 +52,8 @@ class History:
         workspace = workspace_of(ctx)
         if not hasattr(workspace, "git"):
             raise Misfit("this workspace has no repository")
-        return cls(workspace, cast("_HasGit", workspace).git)
+        # It looks at no file: git would wait for one that is a pipe, such as a `.mailmap`.
+        return cls(workspace, cast("_HasGit", workspace).git.at(None, None))
 
     async def run(self, *arguments: str, given: bytes = b"") -> Ran:
         """Git's answer, whatever it is."""

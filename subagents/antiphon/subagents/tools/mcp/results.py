@@ -39,9 +39,13 @@ def capped(text: str) -> str:
 
 
 def without(text: str, secrets: Mapping[str, str]) -> str:
-    """The text without the values that the server was given from the user's environment, in case it repeats them."""
-    for name, value in secrets.items():
-        text = text.replace(value, f"[${name}]")
+    """The text without the values that the server was given from the user's environment, in case it repeats them.
+
+    A value is found as it is and as JSON writes it; the longest first, as one may be a part of another.
+    """
+    for name, value in sorted(secrets.items(), key=lambda secret: len(secret[1]), reverse=True):
+        for form in dict.fromkeys((value, *(json.dumps(value, ensure_ascii=only)[1:-1] for only in (True, False)))):
+            text = text.replace(form, f"[${name}]")
     return text
 
 

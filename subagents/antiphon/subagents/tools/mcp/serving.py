@@ -97,7 +97,7 @@ def _tools(serving: Sequence[_Serving]) -> dict[str, Tool]:
     tools: dict[str, Tool] = {}
     for one in serving:
         if one.connection.refused is not None:
-            raise one.connection.refused
+            raise one.refusal(one.connection.refused)
         for name, tool in tools_of(one.server, one.connection.tools, one.call).items():
             if name in tools:
                 raise McpUnavailable(one.server.name, f"its tool {name!r} is called like one of another server")
@@ -124,6 +124,10 @@ class _Serving:
         """What the server answers, without what it was trusted with."""
         result = await self.connection.call(tool, arguments)
         return ToolResult(self._clean(result.text), failed=result.failed)
+
+    def refusal(self, error: McpUnavailable) -> McpUnavailable:
+        """Why it cannot be used, which is partly its own words, without what it was trusted with."""
+        return McpUnavailable(error.server, self._clean(error.reason), error.advice or "")
 
     def _clean(self, text: str) -> str:
         return legible(without(text, self._secrets))
