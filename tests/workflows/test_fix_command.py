@@ -51,6 +51,8 @@ def test_json_says_everything_also_of_a_fix_that_failed(tmp_path: Path, typed: T
     said = json.loads(played.out)
     assert (said["kind"], said["exit_code"], said["value"]["status"]) == ("failed", 1, "failed")
     assert "It is meant to be so." in said["value"]["reason"]
+    resumed = typed("resume", "last", "--json")  # with nothing left to do, it says the same
+    assert (resumed[0], json.loads(resumed[1])["value"]) == (played.code, said["value"])
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from antiphon.engine import Run, RunResult, Settings, UsageError
+from antiphon.tracing import Json
 from antiphon.workflows.loading import Loaded
 from antiphon.workflows.model_roles import ModelsAsked
 from antiphon.workflows.places import RunPlace
@@ -30,6 +31,10 @@ class Bound(Protocol):
 
     def conclude(self, place: RunPlace, run: Run, result: RunResult) -> Mapping[str, str]:
         """Write its reports into the run's directory: their names, and sha256."""
+        ...
+
+    def value(self) -> Json:
+        """What it came to where its script gave no value, as one that failed does; None where that is nothing."""
         ...
 
     async def close(self) -> None:

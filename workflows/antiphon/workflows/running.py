@@ -62,6 +62,7 @@ class Options:
         tests: the command line that runs that folder's tests; "" for what is found.
         tools: what a person and the project ask of tools.
         mcp: the MCP servers that are started; mcp_folder: what their paths are relative to, by default the project.
+        valued: what the run came to where its script gave no value, as one that failed does.
         closing: lets go, once the attempt is over, of what the roles hold open.
     """
 
@@ -76,6 +77,7 @@ class Options:
     tools: ToolsAsked = field(default_factory=ToolsAsked)
     mcp: McpAsked = field(default_factory=McpAsked)
     mcp_folder: Path | None = None
+    valued: Callable[[], Json] | None = None
     closing: Callable[[], Awaitable[None]] | None = None
 
 
@@ -240,7 +242,7 @@ async def _loaded_again(
     bound.begins(opened.run)
     if told is not None:
         told(opened.builtin, bound)
-    return bound.loaded, replace(options, conclude=bound.conclude, closing=bound.close)
+    return bound.loaded, replace(options, conclude=bound.conclude, valued=bound.value, closing=bound.close)
 
 
 async def _attempt(begun: Begun, arguments: Mapping[str, Any], options: Options, facts: Mapping[str, Json]) -> Ended:
@@ -271,7 +273,7 @@ async def _attempt(begun: Begun, arguments: Mapping[str, Any], options: Options,
     return Ended(
         place=place,
         result=result,
-        value=value,
+        value=options.valued() if value is None and options.valued else value,
         head=head,
         reports=written,
         exported=export.exported if export else 0,

@@ -19,7 +19,7 @@ from antiphon.engine import Run, RunResult, UsageError
 from antiphon.subagents.function import Role
 from antiphon.subagents.records import Actor
 from antiphon.subagents.sandbox import BANNER, Sandbox, choose
-from antiphon.tracing import current_environment
+from antiphon.tracing import Json, current_environment
 from antiphon.workflows.audit import workflow
 from antiphon.workflows.audit.analysers import Chosen, analysers
 from antiphon.workflows.audit.cache import Reuse
@@ -179,6 +179,10 @@ class Audit:
         if self.reuse:
             self.reuse.run = run
         return self
+
+    def value(self) -> Json:
+        """An audit that came to nothing has nothing to tell."""
+        return None
 
     def conclude(self, place: RunPlace, run: Run, result: RunResult) -> Mapping[str, str]:
         """Write inputs and reports into the run's directory; their names and sha256."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from antiphon.engine import Run, RunResult, Settings, UsageError
+from antiphon.tracing import Json
 from antiphon.workflows.build import workflow
 from antiphon.workflows.build.deciding import DEPTH, MOST_DEPTH, MOST_ROUNDS, ROUNDS, most_agent_calls
 from antiphon.workflows.build.report import about, json_report, markdown
@@ -67,6 +68,10 @@ class Build:
     def begins(self, run: str) -> Build:
         """Told which run it is; nothing depends on that."""
         return self
+
+    def value(self) -> Json:
+        """What it came to, also where nothing of it is usable."""
+        return dict(self.told.state) or None
 
     def conclude(self, place: RunPlace, run: Run, result: RunResult) -> Mapping[str, str]:
         """Write the reports into the run's directory, however it ended: their names, and sha256."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from antiphon.workflows.build.launch import Asked, Build
     from antiphon.workflows.cli.configuration import Configuration
     from antiphon.workflows.model_roles import ModelsAsked
-    from antiphon.workflows.places import RunPlace
-    from antiphon.workflows.running import Ended, Options
+    from antiphon.workflows.running import Options
 
 ROLES: Final = ("planner", "coder", "tester", "critic", "reviewer", "refiner")
 
@@ -93,6 +91,7 @@ def command(task: str, **given: Unpack[Given]) -> int:
     from antiphon.workflows.cli.model_options import asked, tell_boxes
     from antiphon.workflows.cli.performing import Presentation, perform_and_report
     from antiphon.workflows.places import new_run, runs_home
+    from antiphon.workflows.running import start
 
     held = configuration().with_options(
         runs_dir=given["runs_dir"],
@@ -114,18 +113,10 @@ def command(task: str, **given: Unpack[Given]) -> int:
     end.bound(bound)
     presentation = Presentation(backend=held.backend, json=given["json"], plain=given["plain"])
     place = new_run(runs_home(held.runs_dir))
-    perform = partial(_perform, place, bound)
+    perform = partial(start, place, bound.loaded, bound.asked.arguments())
     code = perform_and_report(perform, options, presentation, report=end.report, judge=end.judged)
     end.say_verdict()
     return code
-
-
-async def _perform(place: RunPlace, bound: Build, options: Options) -> Ended:
-    """Run the build. One that failed has no value, and what it came to is worth as much then."""
-    from antiphon.workflows.running import start
-
-    ended = await start(place, bound.loaded, bound.asked.arguments(), options)
-    return replace(ended, value=dict(bound.told.state)) if ended.value is None and bound.told.state else ended
 
 
 def options_of(bound: Build, given: Given, held: Configuration, answering: ModelsAsked) -> Options:
@@ -152,6 +143,7 @@ def options_of(bound: Build, given: Given, held: Configuration, answering: Model
         mcp=mcp_asked(held, given["mcp"]),
         mcp_folder=folder_of(held),
         conclude=bound.conclude,
+        valued=bound.value,
         closing=bound.close,
     )
 

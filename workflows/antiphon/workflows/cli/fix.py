@@ -165,8 +165,5 @@ async def _perform(held: Configuration, asked: Asked, bound: object, options: Op
     bound(fix)
     place = new_run(runs_home(held.runs_dir))
     fix.begins(place.run_id)
-    options = replace(options, conclude=fix.conclude, closing=fix.close)
-    ended = await start(place, fix.loaded, asked.arguments(), options)
-    # A run that failed has no value, and what it came to is worth as much then.
-    found = fix.told.result
-    return replace(ended, value=found.model_dump(mode="json")) if found is not None and ended.value is None else ended
+    options = replace(options, conclude=fix.conclude, valued=fix.value, closing=fix.close)
+    return await start(place, fix.loaded, asked.arguments(), options)

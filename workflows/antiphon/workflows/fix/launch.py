@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from antiphon.engine import Run, RunResult, Settings, UsageError
 from antiphon.subagents.roles.library import Roles
+from antiphon.tracing import Json
 from antiphon.workflows.crafting.asked import CraftAsked
 from antiphon.workflows.disk import write_whole
 from antiphon.workflows.fix import workflow
@@ -100,6 +101,10 @@ class Fix:
     def begins(self, run: str) -> Fix:
         """Told which run it is; nothing depends on that."""
         return self
+
+    def value(self) -> Json:
+        """What it came to, also where no try mended anything."""
+        return None if self.told.result is None else self.told.result.model_dump(mode="json")
 
     def conclude(self, place: RunPlace, run: Run, result: RunResult) -> Mapping[str, str]:
         """Write the reports into the run's directory; their names and sha256. None where the fix is not over."""
