@@ -366,7 +366,7 @@ def test_a_file_asks_denies_and_requires(tmp_path: Path) -> None:
     assert held.after == {"git_commit": ("run_tests",)}
     assert ToolsAsked.of(json.loads(json.dumps(held.to_json()))) == held
     manifest = read_manifest('manifest = {"name": "x", "scope": {"write": ["src/**"]}}\nasync def main(): pass', "x")
-    policy = policy_of(manifest, held, tools_asked(None, ["run"], [], ["fetch"]))
+    policy = policy_of(manifest, held, tools_asked(None, ["run"], [], ["docs"]))
     assert [rule.mode for rule in policy.rules] == ["ask", "deny", "ask", "auto", "deny"]
     assert policy.after == held.after
     assert policy.scopes[0].write == ("src/**",)
@@ -400,14 +400,22 @@ def test_a_log_of_anybody_is_read_as_far_as_it_makes_sense(said: Any) -> None:
 
 
 def test_a_later_rule_replaces_an_earlier_one_about_the_same_and_no_other() -> None:
-    earlier = tools_asked(None, [], ["run", "edit:src/**"], ["fetch"])
+    earlier = tools_asked(None, [], ["run", "edit:src/**"], ["docs"])
     later = tools_asked(None, ["run", "edit"], [], [])
     assert [(rule.mode, rule.tool, rule.paths) for rule in earlier.then(later).rules] == [
         ("ask", "edit", ("src/**",)),
-        ("deny", "fetch", ()),
+        ("deny", "docs", ()),
         ("auto", "run", ()),
         ("auto", "edit", ()),
     ]
+
+
+def test_a_rule_about_no_tool_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError) as refused:
+        tools_asked(None, [], [], ["run_test"])
+    assert "--deny run_test: there is no such tool" in str(refused.value)
+    assert "did you mean 'run_tests'?" in str(refused.value.advice)
+    assert tools_asked(None, ["time__*"], ["git_*"], ["find_tools"]).rules  # of servers nobody knows yet
 
 
 def test_resume_tells_an_answer_from_a_tool() -> None:
