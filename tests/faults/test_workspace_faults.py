@@ -52,6 +52,7 @@ from antiphon.subagents.workspace import user_tree
 from antiphon.subagents.workspace.user_tree import File
 from antiphon.subagents.workspace.writing import Write, write_all
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
 count, how = int(sys.argv[2]), sys.argv[3]
 def cut(after, *arguments, _real=user_tree.Tree.put, **options):
     global count
