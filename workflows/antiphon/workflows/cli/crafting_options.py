@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar
 
 import click
 
@@ -15,6 +15,33 @@ QUALITIES: Final = ("clean", "tests", "strict")
 """Said here again, as what defines them is imported only once a run begins."""
 MOST_BYTES: Final = 200_000
 """Of a report or a task."""
+
+
+class CraftingGiven(TypedDict):
+    """What the command line says to both, besides the report or the task."""
+
+    path: str | None
+    test: str | None
+    rounds: int
+    quality: str | None
+    budget: str | None
+    max_agents: int | None
+    deadline: str | None
+    sandbox: str | None
+    yes: bool
+    json: bool
+    models: tuple[str, ...]
+    prices: tuple[str, ...]
+    rates: tuple[str, ...]
+    allow: tuple[str, ...]
+    ask: tuple[str, ...]
+    deny: tuple[str, ...]
+    mcp: tuple[str, ...]
+    runs_dir: Path | None
+    backend: str | None
+    concurrency: int | None
+    processes: int | None
+    plain: bool
 
 
 def crafting_options(function: F) -> F:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 import click
 
-from antiphon.workflows.cli.crafting_options import check_sandbox, crafting_options
+from antiphon.workflows.cli.crafting_options import CraftingGiven, check_sandbox, crafting_options
 from antiphon.workflows.cli.mcp_options import mcp_option
 from antiphon.workflows.cli.model_options import model_options
 from antiphon.workflows.cli.options import performing_options, runs_dir_option
@@ -23,32 +23,10 @@ if TYPE_CHECKING:
 ROLES: Final = ("planner", "tester", "coder", "critic", "refiner")
 
 
-class Given(TypedDict):
+class Given(CraftingGiven):
     """What the command line says, besides the report."""
 
-    path: str | None
-    test: str | None
     tries: int
-    rounds: int
-    quality: str | None
-    budget: str | None
-    max_agents: int | None
-    deadline: str | None
-    sandbox: str | None
-    yes: bool
-    json: bool
-    models: tuple[str, ...]
-    prices: tuple[str, ...]
-    rates: tuple[str, ...]
-    allow: tuple[str, ...]
-    ask: tuple[str, ...]
-    deny: tuple[str, ...]
-    mcp: tuple[str, ...]
-    runs_dir: Path | None
-    backend: str | None
-    concurrency: int | None
-    processes: int | None
-    plain: bool
 
 
 @click.command(name="fix", short_help="Mend a bug: a test that shows it, and a patch.")
