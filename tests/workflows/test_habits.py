@@ -627,6 +627,8 @@ LIBRARIES_THREAD = {"portal.py", "litellm_home.py", "loopback.py", "server.py"}
 @pytest.mark.checkout
 def test_our_own_code_has_none() -> None:
     for file in sorted(ROOT.glob("*/antiphon/**/*.py")):
+        if "script/guest/" in file.as_posix() or "jail/inside/" in file.as_posix():  # below the script API
+            continue
         found = find_habits(file.read_bytes(), str(file))
         if file.name in LIBRARIES_THREAD:
             found = [habit for habit in found if "asyncio" not in habit.problem]

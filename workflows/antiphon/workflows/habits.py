@@ -44,9 +44,12 @@ def find_habits(source: str | bytes, file: str) -> list[Habit]:
     Raises:
         ManifestError: the text is not Python.
     """
-    kinds = Kinds(read_script(parse(source, file)))
-    found = {_habit(one) for check in _CHECKS for one in check(kinds)}
-    return sorted(found)
+    return habits_of(Kinds(read_script(parse(source, file))))
+
+
+def habits_of(kinds: Kinds) -> list[Habit]:
+    """The same, of a script that was read already."""
+    return sorted({_habit(one) for check in _CHECKS for one in check(kinds)})
 
 
 def check_habits(source: str | bytes, file: str) -> None:

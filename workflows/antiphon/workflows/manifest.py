@@ -118,7 +118,11 @@ def read_manifest(source: str | bytes, file: str) -> Manifest:
         ManifestError: there is no such literal, or more than one; it has a part that is no literal or does not fit;
             the text is not Python; or there is no ``async def main``. The message names the line and the fix.
     """
-    script = read_script(parse(source, file))
+    return manifest_of(read_script(parse(source, file)), file)
+
+
+def manifest_of(script: Script, file: str) -> Manifest:
+    """The same, of a script that was read already. Raises `ManifestError` as `read_manifest` does."""
     declared, lines = read_literal(_declaration(script, file), file)
     _check_unchanged(script, file)
     _check_main(script, file)

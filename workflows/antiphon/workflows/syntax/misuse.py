@@ -57,11 +57,11 @@ def _used_as(kinds: Kinds, node: ast.AST, use: str, *only: Kind) -> Iterator[Fou
 
 
 def _conditions(kinds: Kinds, node: ast.AST) -> Iterator[Found]:
-    for tested in _tested(kinds, node):
-        yield from _used_as(kinds, tested, "a condition")
+    for condition in tested(kinds, node):
+        yield from _used_as(kinds, condition, "a condition")
 
 
-def _tested(kinds: Kinds, node: ast.AST) -> Iterator[ast.expr]:
+def tested(kinds: Kinds, node: ast.AST) -> Iterator[ast.expr]:
     """The expressions whose truth `node` asks for."""
     match node:
         case ast.If() | ast.While() | ast.IfExp() | ast.Assert():

@@ -8,12 +8,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from antiphon.engine.script import api
-
 SCRIPT: Final = "antiphon.workflows.script"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Loop = ast.For | ast.AsyncFor
+SCRIPT_NAMES: Final = frozenset(
+    {
+        *("agent", "step", "approve", "choose", "workflow", "parallel", "pipeline", "race", "quorum", "branch"),
+        *("phase", "fail", "replan", "put", "get", "log", "now", "random", "budget", "claims", "synthesize"),
+        *("AgentFailure", "Amount", "CallContext", "CallFailed", "Critic", "InfrastructureError"),
+        *("Outcome", "Outcomes", "Tally", "function_agent", "step_function", "workspace_of"),
+    }
+)
+"""What `antiphon.workflows.script` offers. A confined script finds these as globals."""
+_API_MODULES: Final = frozenset({SCRIPT, "antiphon.workflows", "antiphon"})
+# Names that stand for names that stand for names...: nobody writes more.
+_DEEPEST: Final = 20
 # Longer ones are data, and looking for a place in them would take long.
 _MOST_UNPACKED: Final = 50
 # Shared between all places of a tree, so they have no place of their own.
@@ -65,7 +75,8 @@ class Script:
         uses: where each name of each scope is read.
         returns: the return statements of each function.
         origins: where names were found to be imported from.
-        starred: the modules that everything is imported from.
+        starred: the modules that everything is imported from; the API's where the script imports nothing of it.
+        modules: the modules that it imports, or imports from.
     """
 
     tree: ast.Module
@@ -81,6 +92,12 @@ class Script:
     returns: dict[Scope, list[ast.Return]] = field(default_factory=dict[Scope, list[ast.Return]])
     origins: dict[tuple[Scope | None, str], str] = field(default_factory=dict[tuple[Scope | None, str], str])
     starred: set[str] = field(default_factory=set[str])
+    modules: set[str] = field(default_factory=set[str])
+
+    @property
+    def size(self) -> int:
+        """How many places its tree has."""
+        return len(self.nodes)
 
     def resolve(self, name: ast.Name) -> Scope | None:
         """The scope whose binding `name` means, or None: a builtin, or unknown."""
@@ -113,17 +130,22 @@ class Script:
         root = self._root(expression)
         return ".".join([root, *reversed(parts)]) if root else ""
 
-    def _root(self, name: ast.Name) -> str:
+    def _root(self, name: ast.Name, depth: int = 0) -> str:
         if self.resolve(name) is None:
             return self._unbound(name.id)
         key = self.resolve(name), name.id
         if key not in self.origins:
-            origins = {binding.origin for binding in self.bindings(name)}
+            self.origins[key] = ""  # while it is looked at, so that a cycle ends
+            origins = {binding.origin or self._alias(binding, depth + 1) for binding in self.bindings(name)}
             self.origins[key] = origins.pop() if len(origins) == 1 else ""
         return self.origins[key]
 
+    def _alias(self, binding: Binding, depth: int) -> str:
+        """Where a name comes from that was only given to another name: ``ask = agent``."""
+        return self._root(binding.value, depth) if isinstance(binding.value, ast.Name) and depth < _DEEPEST else ""
+
     def _unbound(self, name: str) -> str:
-        if SCRIPT in self.starred and hasattr(api, name):
+        if SCRIPT in self.starred and name in SCRIPT_NAMES:
             return f"{SCRIPT}.{name}"
         return f"builtins.{name}" if hasattr(builtins, name) else ""
 
@@ -153,12 +175,25 @@ def read_script(tree: ast.Module) -> Script:
         for child, inside in _children(script, node, scope):
             script.parents[child] = node
             todo.append((child, inside))
+    if finds_api_as_globals(script):
+        script.starred.add(SCRIPT)
     for node in script.nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             script.uses.setdefault((script.resolve(node), node.id), []).append(node)
         elif isinstance(node, ast.Return):
             script.returns.setdefault(script.scopes[node], []).append(node)
     return script
+
+
+def imports_api(script: Script) -> bool:
+    """Whether a script imports the API."""
+    return not script.modules.isdisjoint(_API_MODULES)
+
+
+def finds_api_as_globals(script: Script) -> bool:
+    """Whether a script is a workflow that imports nothing of the API: it runs confined, where these names are there."""
+    elsewhere = script.starred - {SCRIPT} or imports_api(script)
+    return "manifest" in script.module.bindings and not elsewhere
 
 
 # --- children, each with the scope it is evaluated in -------------------------------------------------------------
@@ -243,6 +278,7 @@ def _bind(script: Script, node: ast.AST, scope: Scope) -> None:
             scope.bind(node.name, Binding(node))
         case ast.Import():
             for alias in node.names:
+                script.modules.add(alias.name)
                 origin = alias.name if alias.asname else alias.name.partition(".")[0]
                 scope.bind(alias.asname or origin, Binding(node, origin=origin))
         case ast.ImportFrom():
@@ -259,6 +295,7 @@ def _bind(script: Script, node: ast.AST, scope: Scope) -> None:
 
 def _bind_from(script: Script, node: ast.ImportFrom, scope: Scope) -> None:
     module = "." * node.level + (node.module or "")
+    script.modules.add(module)
     for alias in node.names:
         if alias.name == "*":
             script.starred.add(module)
