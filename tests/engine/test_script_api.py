@@ -22,6 +22,7 @@ from antiphon.engine import (
     UsageError,
     current_branch,
 )
+from antiphon.engine.denial import Outside
 from antiphon.engine.script import api
 from antiphon.engine.script.api import (
     agent,
@@ -313,19 +314,24 @@ class Narrow:
         """None of its own."""
         return {}
 
-    def declares(self, sort: str, name: str) -> bool:
-        """Whether it is the one."""
-        return name == "auditor"
+    strict = False
+
+    def outside(self, call: Call) -> Outside | None:
+        """Whether it is another one."""
+        if call.name == "auditor":
+            return None
+        return Outside(f"role {call.name!r}", "roles", "declare it in the manifest's roles")
 
 
-async def test_a_role_outside_the_manifest_is_refused() -> None:
+async def test_a_role_outside_the_manifest_is_denied() -> None:
     async def main() -> list[Any]:
-        return [await agent("a", role="auditor"), (await branch("b", agent("a", role="other"))).reason]
+        return [await agent("a", role="auditor"), str(await branch("b", agent("a", role="other")))]
 
     ran = await memory_run(main, performers={"agent": AnsweringCalls()}, workflow=Narrow())
-    fine, reason = ran.value
+    fine, other = ran.value
     assert fine == "a"
-    assert "declare it in the manifest" in reason
+    assert other.startswith("Denied(")
+    assert "declare it in the manifest" in other
 
 
 def test_errors_of_usage_leave_with_exit_code_2() -> None:

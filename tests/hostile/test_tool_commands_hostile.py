@@ -16,6 +16,7 @@ import pytest
 from antiphon.engine import CallContext
 from antiphon.subagents.checks import TestRun, run_tests
 from antiphon.subagents.process import Completed
+from antiphon.subagents.runtimes import RUNTIMES, choose_runtime
 from antiphon.subagents.sandbox import choose, probe
 from antiphon.subagents.sandbox.confinement import MIB
 from antiphon.subagents.sandbox.watch import descendants
@@ -249,128 +250,97 @@ async def test_a_report_that_tests_wrote_themselves_is_only_read_as_far_as_it_is
 # --- snippets -------------------------------------------------------------------------------------------------------
 
 
-async def snippet(code: str, *, seconds: float = 30.0, answer: str = "an answer") -> Ran:
+async def snippet(code: str, *, runtime: str = "jail", seconds: float = 30.0, answer: str = "an answer") -> Ran:
     async def perform(name: str, arguments: Mapping[str, Json]) -> ToolResult:
         return ToolResult(answer)
 
-    return await run_snippet(code, sandbox=SANDBOXED(), tools={"look": ["path"]}, perform=perform, seconds=seconds)
+    where = choose_runtime(runtime)
+    return await run_snippet(code, runtime=where, tools={"look": ["path"]}, perform=perform, seconds=seconds)
 
 
-def said(ran: Ran) -> str:
-    assert isinstance(ran.ended, Completed), ran
-    return (ran.ended.stdout + ran.ended.stderr).decode("utf-8", "replace")
-
-
-RAW = "import os, sys\nask = os.open(sys.argv[2], os.O_WRONLY)\nanswer = os.open(sys.argv[3], os.O_RDONLY)\n"
+def everything(ran: Ran) -> str:
+    return "\n".join((ran.output, ran.value or "", ran.problem, ran.detail))
 
 
 REACHES = (
-    ("open({secret!r}).read()", "FileNotFoundError"),
-    ("import os; os.listdir(os.path.dirname({secret!r}))", "FileNotFoundError"),
-    ("open('/etc/shadow').read()", "FileNotFoundError"),
-    ("import os; [name for name in os.listdir('/etc') if 'ssh' in name or 'shadow' in name]", "[]"),
-    ("open('/proc/1/environ').read().count('=') < 12", "true"),
-    ("import socket; socket.create_connection(('127.0.0.1', 1), 1)", "Error"),
-    ("import socket; socket.create_connection(('1.1.1.1', 53), 1)", "Error"),
-    ("open('/usr/evil', 'w')", "Read-only file system"),
-    ("import sys; open(sys.argv[1], 'w')", "Read-only file system"),
-    ("import antiphon", "No module named 'antiphon'"),
-    (
-        "import os; os.environ['HOME'].startswith('/tmp/antiphon-') and ' '.join(sorted({{*os.environ}} - {{'PWD'}}))",
-        "HOME LANG PATH PYTHONDONTWRITEBYTECODE TMPDIR",
-    ),
+    "open({secret!r}).read()",
+    "import os\nos.listdir('/')",
+    "import io\nio.open({secret!r}).read()",
+    "import pathlib\npathlib.Path({secret!r}).read_text()",
+    "import socket",
+    "import antiphon",
+    "__import__('os').environ",
+    "[c for c in ().__class__.__base__.__subclasses__() if c.__name__ == 'FileIO'][0]({secret!r}).read()",
+    "get.__globals__['_a_json'].codecs.open({secret!r}).read()",
+    "get.__globals__['__builtins__']['open']({secret!r}).read()",
 )
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
-async def test_a_snippet_reaches_nothing_by_itself(tmp_path: Path) -> None:
-    """What it can read is the system's, as docs/sandbox.md lists it, such as the names of users in /etc/passwd."""
+async def test_a_snippet_reaches_nothing_by_itself(runtime: str, tmp_path: Path) -> None:
+    """The suite of techniques is test_guest_*.py; these are the ones at hand in a snippet."""
     secret = tmp_path / "secret.txt"
     secret.write_text("TOP-SECRET")
-    for code, expected in REACHES:
-        told = said(await snippet(code.format(secret=str(secret))))
-        assert expected in told, code
-        assert "TOP-SECRET" not in told
+    for code in REACHES:
+        ran = await snippet(code.format(secret=str(secret)), runtime=runtime)
+        assert ran.problem, code
+        assert ran.calls == ()
+        assert "TOP-SECRET" not in everything(ran)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-async def test_a_snippet_that_never_ends_is_ended_with_all_its_children() -> None:
-    before = ours()
-    for code in ("while True: pass", "import os, time\nos.fork(); os.fork()\ntime.sleep(300)"):
-        ran = await snippet(code, seconds=1)
-        assert isinstance(ran.ended, Completed)
-        assert ran.ended.timed_out
-    bomb = await snippet("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", seconds=20)
-    assert isinstance(bomb.ended, Completed)
-    assert bomb.ended.excess == "processes" or bomb.ended.timed_out
-    memory = await snippet(
-        "x = bytearray(3_000_000_000)\nfor n in range(0, len(x), 4096): x[n] = 1\nimport time; time.sleep(9)"
-    )
-    assert isinstance(memory.ended, Completed)
-    assert memory.ended.excess == "memory" or memory.ended.exit != 0
-    assert ours() <= before
+async def test_a_snippet_that_never_ends_or_takes_all_memory_is_ended(runtime: str) -> None:
+    endless = await snippet("while True: pass", runtime=runtime, seconds=1)
+    assert endless.problem == "it was ended after 1 s"
+    greedy = await snippet("x = []\nwhile True: x.append('x' * 1_000_000 + str(len(x)))", runtime=runtime)
+    assert greedy.problem
+    assert (await snippet("6 * 7", runtime=runtime)).value == "42"
 
 
+RAW = "tell = get.__globals__['_a_tell']\n"
 FRAMES = {
-    "no JSON": "b'hello\\n'",
-    "deep": "b'[' * 100000 + b'\\n'",
-    "no call": "b'[1]\\n'",
-    "numbers": 'b\'{"tool": 3, "arguments": {}}\\n\'',
-    "no arguments": 'b\'{"tool": "look"}\\n\'',
-    "a list": 'b\'{"tool": "look", "arguments": []}\\n\'',
-    "binary": "bytes(range(256)).replace(b'\\n', b'') + b'\\n'",
-    "pickle": "b'cos\\x0asystem'[:9] + b'\\n'",
+    "no JSON": "hello",
+    "deep": "[" * 100_000,
+    "no frame": "[1]",
+    "no such thing": '{"id": 1000, "at": "x", "do": "exec"}',
+    "a number too low": '{"id": -1, "at": "x", "do": "get"}',
 }
 
 
+@pytest.mark.parametrize("name", FRAMES)
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-async def test_frames_that_are_no_calls_are_answered_as_that_and_call_nothing() -> None:
-    code = RAW + "\n".join(f"os.write(ask, {frame}); print(os.read(answer, 65536))" for frame in FRAMES.values())
-    ran = await snippet(code)
+async def test_what_is_no_frame_ends_the_snippet_and_calls_nothing(name: str) -> None:
+    ran = await snippet(f"{RAW}tell({FRAMES[name]!r})\ntools.look('a')")
+    assert "it was ended: it sent a frame that is none" in ran.problem
     assert ran.calls == ()
-    assert said(ran).count("this is no call of a tool") >= len(FRAMES)
 
 
-@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
-async def test_a_frame_without_end_ends_the_snippet() -> None:
-    ran = await snippet(RAW + "while True: os.write(ask, b'x' * 65536)")
-    assert "larger than" in ran.broken
-    flood = """os.set_blocking(answer, False)
-while True:
-    os.write(ask, b"{}\\n" * 100)
-    try:
-        os.read(answer, 65536)
-    except OSError:
-        pass
-"""
-    many = await snippet(RAW + flood)
-    assert f"more than {3 * MOST_CALLS} times" in many.broken
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        RAW + "os.close(ask); os.close(answer)",
-        RAW + 'os.write(ask, b\'{"tool": "look", "arguments": {}}\\n\'); os._exit(0)',
-        "import os; os._exit(0)",
-        "import os; os.kill(os.getpid(), 9)",
-        RAW + 'os.write(ask, b\'{"tool": "look"\')',
-        RAW + "os.unlink(sys.argv[2])",
-        RAW + 'for n in range(90): os.write(ask, b\'{"tool": "look", "arguments": {}}\\n\')',
-    ],
+OTHERS: tuple[dict[str, Json], ...] = (
+    {"do": "get", "key": "tool", "default": {"name": 3, "arguments": {}}},
+    {"do": "get", "key": "tool", "default": {"name": "look", "arguments": []}},
+    {"do": "get", "key": "tool", "default": "look"},
+    {"do": "get", "key": "else", "default": {"name": "look", "arguments": {}}},
+    {"do": "put", "key": "tool", "value": {"name": "look", "arguments": {}}},
+    {"do": "call", "call": {"name": "agent", "args": {"task": "x"}}},
 )
-@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
-async def test_a_snippet_that_goes_away_is_not_waited_for(code: str) -> None:
-    ran = await snippet(code, answer="x" * 100_000, seconds=20)
-    assert isinstance(ran.ended, Completed)
-    assert not ran.ended.timed_out
-    assert ran.broken == ""
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-async def test_one_that_does_not_read_its_answers_is_ended_by_its_time() -> None:
-    code = RAW + 'import time\nos.write(ask, b\'{"tool": "look", "arguments": {}}\\n\' * 50)\ntime.sleep(300)'
-    ran = await snippet(code, answer="x" * 150_000, seconds=1)
-    assert isinstance(ran.ended, Completed)
-    assert ran.ended.timed_out
+async def test_frames_that_are_no_calls_of_tools_call_nothing() -> None:
+    frames = [json.dumps({"id": 1000 + number, "at": "x", **fields}) for number, fields in enumerate(OTHERS)]
+    ran = await snippet(RAW + "\n".join(f"tell({frame!r})" for frame in frames) + "\n'on'")
+    assert (ran.problem, ran.value, ran.calls) == ("", "on", ())
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
+async def test_one_that_asks_without_end_or_reads_no_answers_is_ended() -> None:
+    frame = '{"id": %d, "at": "x", "do": "get", "key": "tool", "default": {"name": "look", "arguments": {}}}'
+    many = await snippet(f"{RAW}for n in range(100, 3000): tell({frame!r} % n)", answer="x", seconds=1)
+    assert many.problem
+    assert len(many.calls) <= MOST_CALLS
+    deaf = f"{RAW}for n in range(100, 150): tell({frame!r} % n)\nwhile True: pass"
+    ran = await snippet(deaf, answer="x" * 150_000, seconds=1)
+    assert ran.problem
     assert len(ran.calls) < 50

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import partial
 
 import pytest
 
 from antiphon.engine import CallContext, InfrastructureError
+from antiphon.subagents import runtimes
 from antiphon.subagents.loop.calling import perform_tool
 from antiphon.subagents.loop.toolbox import Toolbox
-from antiphon.subagents.process import Unavailable
-from antiphon.subagents.sandbox import Unconfined, choose
+from antiphon.subagents.runtimes import RUNTIMES, choose_runtime
+from antiphon.subagents.sandbox import choose
 from antiphon.subagents.testing.calls import inside_a_call
 from antiphon.subagents.testing.workspaces import temporary_workspace
 from antiphon.subagents.tools import Tool, ToolResult, function_tool
 from antiphon.subagents.tools.choosing import REACHING
 from antiphon.subagents.tools.commands import run_code
-from antiphon.subagents.tools.commands.snippets import MOST_CALLS, Ran, run_snippet
+from antiphon.subagents.tools.commands.snippets import MOST_CALLS, run_snippet
 from antiphon.subagents.tools.contract import Traits
 from antiphon.subagents.tools.policy import Policy, read_rule
 from antiphon.tracing import Json
@@ -84,15 +86,18 @@ except ToolFailed as error:
 
 TOLD: tuple[tuple[str, bool, str], ...] = (
     ("def f(:", True, 'it does not parse, and was not run:\n  File "<snippet>", line 1'),
-    ("x = 1\n\n1 / 0", True, 'File "<snippet>", line 3, in <module>'),
+    ("x = 1\n\n1 / 0", True, "line 3, in <module>: 1 / 0"),
     ("1 / 0", True, "ZeroDivisionError: division by zero"),
     ("tools.nope(a=1)", True, "ToolFailed: there is no tool 'nope'; there are: change, look"),
     ("tools.run_code(code='1')", True, "there is no tool 'run_code'"),
     ("tools.look(3)", True, "not called: the arguments do not fit: path: Input should be a valid string"),
     ("tools.look(patch='x')", True, "path: Field required"),
     ("tools.look('a', True, 3)", True, "tools.look takes at most 2 arguments: path, upper"),
-    ("tools.look(path={1, 2})", True, "TypeError: Object of type set is not JSON serializable"),
-    ("import sys; sys.exit(4)", True, "ended by itself with a status"),
+    ("tools.look(path={1, 2})", True, "JSON cannot hold set"),
+    ("raise SystemExit(4)", True, "it raised:\nSystemExit: 4"),
+    ("import sys", True, "cannot import 'sys'"),
+    ("from __future__ import annotations\n(\n1 +\n1)", False, "2"),
+    ("tools.look('absent')", True, "ToolFailed: there is none\n  line 1, in <module>: tools.look('absent')"),
     ("x = 3", False, "it printed nothing"),
     ("{1, 2}", False, "{1, 2}"),
     ("'text'", False, "text"),
@@ -170,10 +175,55 @@ async def test_a_tool_that_breaks_down_for_want_of_infrastructure_ends_the_snipp
             await inside_a_call(work, space)
 
 
-async def test_without_a_sandbox_no_snippet_runs() -> None:
-    async def perform(name: str, arguments: Mapping[str, Json]) -> ToolResult:
-        raise AssertionError(name)
+async def test_where_nothing_can_confine_it_no_snippet_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "RUNTIMES", ())
+    result = await told("1")
+    assert result.failed
+    assert result.text.startswith("it could not be started: no runtime here can confine the script")
 
-    ran = await run_snippet("1", sandbox=Unconfined(), tools={}, perform=perform, seconds=60)
-    assert isinstance(ran, Ran)
-    assert isinstance(ran.ended, Unavailable)
+
+async def perform_nothing(name: str, arguments: Mapping[str, Json]) -> ToolResult:
+    return ToolResult(f"{name} {dict(arguments)}", failed="absent" in arguments.values())
+
+
+EVERYWHERE = """
+seen = []
+for path in ["a", "absent"]:
+    try:
+        seen.append(tools.look(path, upper=True))
+    except ToolFailed as error:
+        seen.append(str(error))
+print(len(seen))
+seen
+"""
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+async def test_a_snippet_runs_in_each_runtime(name: str) -> None:
+    tools = {"look": ["path", "upper"]}
+    run = partial(run_snippet, runtime=choose_runtime(name), tools=tools, perform=perform_nothing, seconds=60)
+    ran = await run(EVERYWHERE)
+    assert (ran.problem, ran.output) == ("", "2\n")
+    assert json.loads(ran.value or "") == [f"look {{'path': '{path}', 'upper': True}}" for path in ("a", "absent")]
+    assert [(one.name, one.failed) for one in ran.calls] == [("look", False), ("look", True)]
+    assert "line 2" in (await run("x = 1\nx.nothing")).detail
+    assert (await run("")).value is None
+
+
+ENDED = (
+    ("while True: pass", "it was ended after 0.5 s"),
+    ("print('x' * 2_000_000)", "it printed more than 1,048,576 bytes"),
+    ("for n in range(40): print('x' * 100_000)", "it printed more than 1,048,576 bytes"),
+    ("'x' * 2_000_000", "its last value is larger than 1,048,576 bytes"),
+    ("tools.look('x' * 2_000_000)", "what it asked for is larger than 1,048,576 bytes"),
+)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+@pytest.mark.parametrize("name", RUNTIMES)
+async def test_a_snippet_that_goes_too_far_is_ended(name: str) -> None:
+    for code, expected in ENDED:
+        ran = await run_snippet(
+            code, runtime=choose_runtime(name), tools={"look": ["path"]}, perform=perform_nothing, seconds=0.5
+        )
+        assert expected in ran.problem, code

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from antiphon.subagents.sandbox import syscalls
-from antiphon.subagents.sandbox.seccomp import Filter
+from antiphon.subagents.sandbox.seccomp import Computing, Filter
 from antiphon.subagents.sandbox.syscalls import MACHINES, NUMBERS, Machine, number
 
 ARCHITECTURES: Final[dict[Machine, int]] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -153,3 +153,43 @@ def test_cutting_where_nothing_else_keeps_files(machine: Machine) -> None:
 
 def test_metadata_where_mounts_keep_it(machine: Machine) -> None:
     assert {asked(replace(PLAIN, metadata=True), machine, name) for name in syscalls.METADATA} == {ALLOW}
+
+
+# --- what only computes -----------------------------------------------------------------------------------------------
+
+
+def computing(machine: Machine, name: str, *arguments: int) -> str | int:
+    """What is answered to a process that only computes."""
+    which = number(name, machine)
+    assert which is not None, name
+    return answer(Computing().assemble(machine), ARCHITECTURES[machine], which, *arguments)
+
+
+def test_of_computing_only_that_is_allowed(machine: Machine) -> None:
+    program = Computing().assemble(machine)
+    allowed = {call for call in range(1000) if answer(program, ARCHITECTURES[machine], call, 0, 0, 0) == ALLOW}
+    named = {number(name, machine) for name in (*syscalls.COMPUTING, "mmap", "mprotect", "futex")}
+    assert allowed == named - {None}
+    assert len(allowed) == {"x86_64": 22, "aarch64": 20}[machine]
+    others = {answer(program, ARCHITECTURES[machine], call) for call in range(1000) if call not in allowed}
+    assert others == {errno.EPERM}
+
+
+@pytest.mark.parametrize("call", ["mmap", "mprotect"])
+def test_memory_never_becomes_executable(machine: Machine, call: str) -> None:
+    answers = {protection: computing(machine, call, 0, 4096, protection) for protection in range(8)}
+    assert answers == {protection: errno.EPERM if protection & 4 else ALLOW for protection in range(8)}
+    assert computing(machine, call, 0, 4096, 1 << 32 | 4) == errno.EPERM
+
+
+def test_waiting_in_memory_is_all_that_a_futex_does(machine: Machine) -> None:
+    answers = {command: computing(machine, "futex", 0, command | 128) for command in range(14)}
+    assert {command for command, said in answers.items() if said == ALLOW} == {0, 1, 9, 10}
+
+
+def test_computing_refuses_other_architectures(machine: Machine) -> None:
+    program = Computing().assemble(machine)
+    foreign = [arch for arch in (*ARCHITECTURES.values(), I386) if arch != ARCHITECTURES[machine]]
+    assert {answer(program, arch, 0) for arch in foreign} == {KILL}
+    if machine == "x86_64":
+        assert answer(program, ARCHITECTURES[machine], 0x40000000) == errno.ENOSYS

@@ -357,12 +357,12 @@ def test_a_function_of_the_file_goes_before_a_role(antiphon: Antiphon) -> None:
     assert answered == {"box": 1}
 
 
-def test_what_is_not_declared_stays_an_error(antiphon: Antiphon) -> None:
+def test_what_is_not_declared_is_denied(antiphon: Antiphon) -> None:
     Path("asks.py").write_text(SCRIPT.replace('["worker", "judge"]', '["worker"]'))
     with answering("box"):
         code, _, err = antiphon("run", "asks.py", "--model", "file:box")
     assert code == 1
-    assert "agent (declare it in the manifest) 'judge' is not available here" in err
+    assert "denied: role 'judge' is not in the manifest's roles (worker); declare it in the manifest's roles" in err
     Path("asks.py").write_text(SCRIPT.replace('"judge"', '"jugde"'))
     code, _, err = antiphon("run", "asks.py", "--model", "file:box")
     assert code == 2

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.engine.script.monty import monty_problem
+from antiphon.subagents.jail import end_zygotes, probe_jail
 from antiphon.subagents.sandbox import BACKENDS, choose, probe
 from antiphon.workflows.cli import main
 
@@ -17,6 +19,7 @@ def antiphon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
     """The command line in an empty folder: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     probe.cache_clear()
+    probe_jail.cache_clear()
 
     def typed(*words: str) -> tuple[int, str, str]:
         code = main(words)
@@ -30,7 +33,7 @@ def test_it_says_what_is_used_and_why(antiphon: Typed) -> None:
     code, out, err = antiphon("doctor")
     assert err == ""
     assert [line for line in out.splitlines() if not line.startswith(" ")] == [
-        *("sandboxes", "kernel", "python", "analysers", "runs", "verdict")
+        *("sandboxes", "runtimes", "kernel", "python", "analysers", "runs", "verdict")
     ]
     for name in BACKENDS:
         assert name in out
@@ -48,6 +51,43 @@ def test_for_programs_it_is_json(antiphon: Typed) -> None:
     assert {item["name"] for item in told["sections"]["sandboxes"]} >= set(BACKENDS)
     ruff = next(item for item in told["sections"]["analysers"] if item["name"] == "ruff")
     assert ruff["state"] == "yes"
+
+
+def runtimes(told: str) -> dict[str, dict[str, str]]:
+    return {item["name"]: item for item in json.loads(told)["sections"]["runtimes"]}
+
+
+def test_which_runtime_confines_scripts_is_told_with_what_it_rests_on(antiphon: Typed) -> None:
+    _, out, _ = antiphon("doctor", "--json")
+    seen, tried = runtimes(out), probe_jail()
+    assert list(seen) == ["jail", "monty"]
+    assert seen["jail"]["state"] == (("weaker" if tried.reason else "yes") if tried.usable else "no")
+    assert all(fact in seen["jail"]["told"] for fact in tried.facts)
+    assert seen["monty"]["state"] == ("absent" if monty_problem() else "yes")
+
+
+def test_a_machine_without_a_jail_is_told_with_what_there_is_instead(
+    antiphon: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    _, out, _ = antiphon("doctor", "--json")
+    jail = runtimes(out)["jail"]
+    assert (jail["state"], "not riscv64" in jail["told"]) == ("no", True)
+    assert jail["advice"] == "antiphon run FILE --runtime monty"
+    probe.cache_clear()
+    probe_jail.cache_clear()
+
+
+def test_a_jail_whose_guests_do_not_run_is_found_out(antiphon: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not probe_jail().usable:
+        pytest.skip("there is no jail here")
+
+    monkeypatch.setattr("antiphon.subagents.jail.keeping._OPTIONS", ("-c", "raise SystemExit('no such thing')"))
+    end_zygotes()
+    _, out, _ = antiphon("doctor", "--json")
+    assert runtimes(out)["jail"]["state"] == "no"
+    assert "no such thing" in runtimes(out)["jail"]["told"]
+    end_zygotes()
 
 
 @pytest.mark.parametrize("name", ["nonsense", "docker:localhost/antiphon-has-no-such-image", "podman:"])

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from antiphon.engine.errors import ParameterError
 from antiphon.workflows.parameters import LARGEST_FILE_BYTES, parameters_of
-from antiphon.workflows.running import plain
+from antiphon.workflows.values import plain
 
 Main = Callable[..., Any]
 

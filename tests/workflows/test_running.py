@@ -406,9 +406,9 @@ async def mine(task: str, ctx: CallContext) -> str:
     leaking = outer.replace('    return {"kind"', '    await agent("leak", role="echo")\n    return {"kind"')
     ended = await nest(write, outer=leaking)
     assert ended.result.kind == "failed"
-    assert "'echo' is not available here" in ended.result.reason
+    assert "role 'echo' is not in the manifest's roles" in ended.result.reason
     downwards = await nest(write, outer=outer, inner=INNER.replace('role="echo") for', 'role="mine") for'))
-    assert "'mine' is not available here" in downwards.result.reason
+    assert "role 'mine' is not in the manifest's roles" in downwards.result.reason
 
 
 async def test_a_degraded_child_degrades_its_parent(write: Write) -> None:

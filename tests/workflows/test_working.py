@@ -237,3 +237,20 @@ async def test_without_workspaces_a_call_that_wants_one_is_refused() -> None:
     ran = await memory_run(main, performers={"agent": Agents({"writer": writer})})
     assert ran.result.outcome is not None
     assert "no workspaces" in ran.result.outcome.reason
+
+
+async def test_the_files_of_a_workspace_are_listed_by_patterns_and_replay(here: Ground) -> None:
+    write_files(here.project, {"src/deep/c.py": "c\n", "src/d.md": "d\n", ".gitignore": "*.log\n", "e.log": "e\n"})
+
+    async def main() -> Any:
+        every = await step("files", {"workspace": "read"})
+        some = await step("files", {"workspace": "read", "match": ["src/**/*.py", "*.txt"]})
+        none = await step("files", {"workspace": "read", "match": ["/etc/*", "../**"]})
+        return [every, some, none]
+
+    ran = await here.run(main)
+    every, some, none = ran.value
+    assert every == [".gitignore", "a.txt", "b.txt", "src/d.md", "src/deep/c.py"]
+    assert (some, none) == (["a.txt", "b.txt", "src/deep/c.py"], [])
+    again = await here.run(main, ran.events())
+    assert (again.value, again.result.reuse.performed) == (ran.value, 0)

@@ -19,4 +19,5 @@ class Approvals:
     async def perform(self, call: Call, context: CallContext) -> object:
         """Wait for the answer."""
         asked = cast(dict[str, object], call.task)
-        return await context.ask(str(asked["question"]))
+        more = f"\n{call.shown}" if call.shown else ""
+        return await context.ask(f"{asked['question']}{more}")

@@ -8,7 +8,9 @@ from typing import Any
 
 import anyio
 
+from antiphon.engine.asking import begin
 from antiphon.engine.branch import CURRENT, Branch
+from antiphon.engine.denial import check_limits
 from antiphon.engine.errors import CallFailed, Stopped, leading
 from antiphon.engine.limits import Limits
 from antiphon.engine.outcome import Cancelled, Degraded, Failed, Outcome, OverBudget, TimedOut
@@ -97,8 +99,11 @@ async def one_branch(
     run = around.run
     begins = False
     try:
-        await run.may_begin()
+        await begin(around)
+        check_limits(around, limits)
         begins = True
+    except CallFailed as denied:
+        return denied.outcome
     finally:
         if not begins:
             item.discard()

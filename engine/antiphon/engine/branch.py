@@ -15,8 +15,10 @@ from antiphon.tracing.log import Json
 
 if TYPE_CHECKING:
     from antiphon.engine.account import Account
-    from antiphon.engine.call import Performer
+    from antiphon.engine.asking import PhaseGate
+    from antiphon.engine.call import Call, Performer
     from antiphon.engine.carve import Keep
+    from antiphon.engine.denial import Outside
     from antiphon.engine.run import Run
 
 ROOT = "main"
@@ -27,7 +29,7 @@ _KEPT_MISSING = 1_000
 class Phase:
     """What `phase(title)` opened: a title for what follows in this branch, and the reserve kept for its end.
 
-    `around` is the phase that the branch was begun in, and is in again afterwards.
+    `around` is the phase that the branch was begun in, and is in again afterwards. `gate` stands before it, or nothing.
     """
 
     title: str
@@ -35,6 +37,7 @@ class Phase:
     span: str
     reserve: Keep | None = None
     around: Phase | None = None
+    gate: PhaseGate | None = None
 
 
 class Branch:
@@ -219,8 +222,13 @@ class Workflow(Protocol):
         """What answers the calls of this workflow; the run's own performers answer the rest."""
         ...
 
-    def declares(self, sort: str, name: str) -> bool:
-        """Whether the manifest declares this step or role."""
+    @property
+    def strict(self) -> bool:
+        """Whether it is held to its manifest also where that is silent: a script that no person wrote."""
+        ...
+
+    def outside(self, call: Call) -> Outside | None:
+        """Why a call is outside of what the manifest declares: a step, a role, a model; None if it is not."""
         ...
 
 

@@ -55,6 +55,7 @@ class Call:
         label: what a person sees instead of the name.
         settings: whatever else is visible to the subagent (model, workspace).
         until: a completion criterion: a function of the value, a command, a critic; or None.
+        shown: of an approval, what a person is shown besides the question; never part of its hash.
     """
 
     sort: Sort
@@ -68,6 +69,7 @@ class Call:
     label: str | None = None
     settings: tuple[tuple[str, Json], ...] = ()
     until: Criterion | str | Critic | None = None
+    shown: str = ""
 
     def setting(self, name: str) -> str | None:
         """What it says of its model or its workspace; None where it says nothing."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal, cast
 
 from antiphon.engine.branch import Branch
 from antiphon.engine.errors import CallFailed
 from antiphon.engine.fanout import FanOut, fan_out
 from antiphon.engine.outcome import Degraded, Failed, Outcome, Outcomes, Succeeded, Tally, TimedOut, Vote
+
+AwaitedVote = Callable[[Any], Awaitable[bool | None]]
+"""A vote that is asked of a confined script."""
 
 
 async def parallel(branch: Branch, asked: FanOut) -> Outcomes[Any]:
@@ -46,14 +50,14 @@ def _lost(branch: Branch, outcomes: Outcomes[Any]) -> Outcome[Any]:
     return Failed(path=branch.path, reason=f"no branch of the race succeeded ({reasons})", category="task")
 
 
-async def quorum(branch: Branch, asked: FanOut, need: int, vote: Vote) -> Tally:
+async def quorum(branch: Branch, asked: FanOut, need: int, vote: Vote | AwaitedVote) -> Tally:
     """Every call votes; votes are admitted in item order, and the side that reaches `need` first decides.
 
     A failure of the infrastructure abstains, and a decided quorum absorbs it. Any other failure casts no vote either,
     and degrades the branch around. A vote that raises fails the quorum.
     """
     outcomes = await fan_out(branch, asked)
-    votes = tuple(_vote_of(outcome, vote) for outcome in outcomes)
+    votes = tuple([await _vote_of(outcome, vote) for outcome in outcomes])
     decided = _decided(votes, need)
     for outcome in outcomes:
         abstained = isinstance(outcome, Failed) and outcome.category == "infrastructure"
@@ -62,10 +66,12 @@ async def quorum(branch: Branch, asked: FanOut, need: int, vote: Vote) -> Tally:
     return Tally(decided, votes, outcomes)
 
 
-def _vote_of(outcome: Outcome[Any], vote: Vote) -> bool | None:
+async def _vote_of(outcome: Outcome[Any], vote: Vote | AwaitedVote) -> bool | None:
     if not isinstance(outcome, Succeeded | Degraded):
         return None
     given = cast("object", vote(outcome.value))
+    if inspect.isawaitable(given):
+        given = await given
     if given is not None and not isinstance(given, bool):
         raise TypeError(f"vote() returned {given!r} for {outcome.path}; it must return True, False or None")
     return given

@@ -10,8 +10,11 @@
      │   └─ HabitError               a habit from another tool; the message names the fix
      ├─ CallFailed                   what awaiting a failed call raises; text is ``kind: reason``   exit 1
      ├─ AgentFailure                 raised by a subagent: the task failed
-     │   └─ MalformedOutput          what came out could not be read
-     └─ InfrastructureError          raised by a subagent: not the task, what it runs on
+     │   ├─ MalformedOutput          what came out could not be read
+     │   └─ OutsideManifest          it did what the manifest does not declare
+     ├─ InfrastructureError          raised by a subagent: not the task, what it runs on
+     ├─ ScriptRaised                 a confined script raised an exception of its own (script/runtime.py)
+     └─ GuestDied                    a confined script was ended before its end (script/runtime.py)
     Stopped (BaseException)          the run is over for this branch; never caught by ``except Exception``
 
 Cancellation itself is the backend's own exception and is neither caught nor translated.
@@ -95,6 +98,20 @@ class AgentFailure(AntiphonError):
 
 class MalformedOutput(AgentFailure):
     """A program's or model's output could not be read. Ends the call as `Failed(malformed)`."""
+
+
+class OutsideManifest(AgentFailure):
+    """What a subagent or a step did is outside of what the manifest declares. Ends the call as `Denied`.
+
+    Args:
+        what: such as ``role 'auditor'``.
+        field: the manifest's, such as ``scope.write``.
+        reason: one sentence.
+    """
+
+    def __init__(self, what: str, field: str, reason: str) -> None:
+        self.what, self.field, self.reason = what, field, reason
+        super().__init__(reason)
 
 
 class InfrastructureError(AntiphonError):

@@ -8,29 +8,28 @@ decision, and what it cut off is adopted as recorded on replay.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+import inspect
+import math
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
+from antiphon.engine.asking import PILOT, Tried, begin, go_on, pilot_of
 from antiphon.engine.boundary import Item, body_outcome
 from antiphon.engine.branch import CURRENT, Branch
+from antiphon.engine.denial import check_limits
 from antiphon.engine.errors import HabitError, leading
 from antiphon.engine.limits import Limits
-from antiphon.engine.outcome import (
-    Cancelled,
-    Outcome,
-    Outcomes,
-    Skipped,
-    TimedOut,
-)
+from antiphon.engine.outcome import Cancelled, Outcome, Outcomes, Skipped, TimedOut
 from antiphon.tracing.log import Json
 
 Construct = Literal["parallel", "pipeline", "race", "quorum"]
-Until = Callable[[list[Outcome[Any]]], bool]
+Until = Callable[[list[Outcome[Any]]], bool | Awaitable[bool]]
 _CUT = "cut short"
+_DECLINED = "a person said no to the rest"
 _CLOSING_SECONDS = 5.0
 _END = object()
 
@@ -103,7 +102,8 @@ async def fan_out(branch: Branch, asked: FanOut) -> Outcomes[Any]:
     planned = asked.read()
     begins = False
     try:
-        await branch.run.may_begin()
+        await begin(branch)
+        check_limits(branch, asked.limits)
         begins = True
     finally:
         if not begins:
@@ -119,7 +119,9 @@ class _Running:
         self._around, self._asked, self._planned = around, asked, planned
         segment = around.take_ordinal()
         path = f"{around.path}/{segment}"
-        account = run.budget.open(around.account, path, asked.limits) if asked.limits else around.account
+        self._pilot = pilot_of(around, path)
+        metered = asked.limits is not None or self._pilot is not None
+        account = run.budget.open(around.account, path, asked.limits) if metered else around.account
         self._fan = around.child(segment, account=account, context=asked.context, concurrent=True)
         self._source: AsyncIterator[Any] | None = None
         if isinstance(asked.items, AsyncIterable):
@@ -189,21 +191,40 @@ class _Running:
         if self._seconds is not None:
             self._scope.deadline = anyio.current_time() + self._seconds
         with self._scope:
-            async with anyio.create_task_group() as tasks:
-                await self._feed(tasks)
+            if await self._tried():
+                async with anyio.create_task_group() as tasks:
+                    await self._feed(tasks)
         if self._broken is not None:
             return
         if self._scope.cancelled_caught and not self._why:
             self._why = "deadline"
-        if self._why or self._asked.until is not None:
+        if (self._why and self._why != PILOT) or self._asked.until is not None:  # a person's answer replays by itself
             self._decide()
 
-    async def _feed(self, tasks: TaskGroup) -> None:
-        for index, item in enumerate(list(self._planned)):
+    async def _tried(self) -> bool:
+        """Run the first items alone, if that is asked for, and then ask; whether the rest may run."""
+        size = self._pilot
+        while size is not None and not self._complete and len(self._planned) <= size:
+            await self._pull()
+        if size is None or len(self._planned) <= size:
+            return True
+        async with anyio.create_task_group() as tasks:
+            await self._feed(tasks, size)
+        if self._why or self._broken is not None:
+            return False
+        outcomes = tuple(self._outcomes[index] for index in range(size))
+        tried = Tried(self._asked.construct, len(self._planned), self._complete, outcomes, self._fan.account.spent)
+        left, self._scope.deadline = self._scope.deadline - anyio.current_time(), math.inf  # a person is no slow item
+        self._why = "" if await go_on(self._fan, tried) else PILOT
+        self._scope.deadline = anyio.current_time() + left
+        return not self._why
+
+    async def _feed(self, tasks: TaskGroup, most: int | None = None) -> None:
+        for index, item in enumerate(self._planned[:most]):
             if index not in self._outcomes:
                 await self._free.acquire()
                 tasks.start_soon(self._in_window, index, item)
-        while not self._complete:
+        while most is None and not self._complete:
             await self._free.acquire()
             pulled = await self._pull()
             if pulled is not None:
@@ -238,14 +259,15 @@ class _Running:
         if self._scope.cancel_called:  # cut off between being started and its first step
             return
         await self._in_branch(index, item)
-        if self._asked.until is not None and not self._why and self._is_met(self._asked.until, self._order):
+        if self._asked.until is not None and not self._why and await self._is_met(self._asked.until, self._order):
             self._why = "until"
             self._scope.cancel()
         self._free.release()
 
-    def _is_met(self, until: Until, ended: list[Outcome[Any]]) -> bool:
+    async def _is_met(self, until: Until, ended: list[Outcome[Any]]) -> bool:
         try:
-            return until(ended)
+            met = until(ended)
+            return await met if inspect.isawaitable(met) else met
         except Exception as error:
             self._break(error)
             return False
@@ -318,7 +340,7 @@ class _Running:
     def _cut(self, index: int, item: Item) -> Outcome[Any]:
         path = f"{self._fan.path}/{index}"
         construct = self._asked.construct
-        why = {"deadline": "its deadline fired", "until": f"the {construct} was decided"}
+        why = {"deadline": "its deadline fired", "until": f"the {construct} was decided", PILOT: _DECLINED}
         reason = why.get(self._why, "cancelled from outside" if self._broken is None else f"the {construct} failed")
         if index not in self._started:
             return Skipped(path=path, item=item.value, reason=f"{reason} before this began")
@@ -352,22 +374,25 @@ class _Running:
                 await self._free.acquire()
                 tasks.start_soon(self._again, index)
         self._order = [self._outcomes[index] for index in decided["ended"]]
-        if decided["why"] == "until" and not self._met_before():
+        if decided["why"] == "until" and not await self._met_before():
             return self._broken is not None
         self._why, self._complete = decided["why"], decided["complete"]
         cut: list[int] = [index for index in decided["started"] if index not in self._started]
         for index in cut:
             self._start(index)
             self._planned[index].discard()  # begun by an earlier attempt, and not again
-        self._fan.run.adopt(self._fan, _CUT, frozenset(map(str, cut)))
+        self._fan.run.adopt(self._fan, _CUT, frozenset([*map(str, cut), *([PILOT] if self._pilot else [])]))
         return True
 
     async def _again(self, index: int) -> None:
         await self._in_branch(index, self._planned[index])
         self._free.release()
 
-    def _met_before(self) -> bool:
+    async def _met_before(self) -> bool:
         """Whether `until` is true of what had ended, at any moment of it: more may end in the moment it is met."""
         until = self._asked.until
         assert until is not None
-        return any(self._is_met(until, self._order[: n + 1]) for n in range(len(self._order)))
+        for ended in range(1, len(self._order) + 1):
+            if await self._is_met(until, self._order[:ended]):
+                return True
+        return False

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.engine.amount import NOTHING, Amount
-from antiphon.tracing.log import Json
+from antiphon.tracing.log import Event, Json
 
+DENIED = "denied"
+"""The event that names what was outside of the manifest, and the field that says so."""
+_LISTED = 200
 _DEEPEST = 2_000
 """Places deeper than any run has are not looked for: a log from elsewhere may name anything."""
 
@@ -150,3 +153,31 @@ class History:
             if place in self._below:
                 yield place
                 waiting += self._below[place]
+
+
+@dataclass(slots=True)
+class Denials:
+    """What a run was denied, over all its attempts: how often, by what it was and the field that denied it."""
+
+    counts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    _seen: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
+
+    def count(self, path: str, what: str, manifest_field: str, at: str = "") -> bool:
+        """Count one; False where an earlier attempt counted it already, at the same place."""
+        if (path, what, manifest_field, at) in self._seen:
+            return False
+        self._seen.add((path, what, manifest_field, at))
+        self.counts[what, manifest_field] = self.counts.get((what, manifest_field), 0) + 1
+        return True
+
+    def read(self, event: Event) -> None:
+        """Take in what an earlier attempt recorded."""
+        data = event.data
+        self.count(event.path, str(data["what"]), str(data["field"]), str(data.get("at", "")))
+
+    def to_json(self) -> list[Json]:
+        """As the end of a run says it: the first ones, and how many there are besides."""
+        listed = list(self.counts.items())
+        said: list[Json] = [{"what": what, "field": named, "count": n} for (what, named), n in listed[:_LISTED]]
+        rest = sum(n for _, n in listed[_LISTED:])
+        return [*said, {"what": "others", "field": "", "count": rest}] if rest else said

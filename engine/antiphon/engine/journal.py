@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.engine.amount import NOTHING, ONE_AGENT, Amount
-from antiphon.engine.history import Durable, History, Left, Placed, SeenBranch, StateSet
+from antiphon.engine.history import DENIED, Denials, Durable, History, Left, Placed, SeenBranch, StateSet
 from antiphon.tracing.log import Event, Json
 
 _NEVER_REPLAYED = frozenset({"cancelled", "skipped"})
@@ -57,6 +57,7 @@ class Journal:
         spent: what the whole run has spent, open attempts at their worst case.
         estimated: the part of `spent` that was in flight at some stop.
         top_ups: what was added to the run's limits, in order.
+        denials: what was outside of the manifest, in this attempt too.
     """
 
     attempts: int = 0
@@ -68,6 +69,7 @@ class Journal:
     spent: Amount = field(default_factory=Amount)
     estimated: Amount = field(default_factory=Amount)
     top_ups: list[Amount] = field(default_factory=list[Amount])
+    denials: Denials = field(default_factory=Denials)
     _cut: dict[str, InFlight] = field(default_factory=dict[str, InFlight])
     _decided_in: dict[tuple[str, str, int], int] = field(default_factory=dict[tuple[str, str, int], int])
     _by_place: dict[tuple[str, str], Durable] = field(default_factory=dict[tuple[str, str], Durable])
@@ -156,6 +158,7 @@ class Journal:
             "adopted": self._adopted,
             "state": self._state,
             "budget": self._budget,
+            DENIED: self.denials.read,
         }
 
     def charge_open_attempts(self) -> None:

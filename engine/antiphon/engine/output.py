@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 
 from antiphon.engine.errors import UsageError
+from antiphon.engine.schemas import SCHEMA_CHARACTERS, Checker, Unanswerable
 
 _SCALARS = (str, int, bool, type(None))
 _PLAIN_TEXT = ({"type": "string"},)
@@ -93,17 +94,17 @@ class JsonSchema:
 
     schema: dict[str, Any]
     fingerprint: str
+    checker: Checker
 
     def encode(self, value: object) -> str:
         """JSON text of the value, after the schema accepted it."""
-        from jsonschema import ValidationError as Mismatch
-        from jsonschema import validate
-
         text = strict_json(value)
         try:
-            validate(json.loads(text), self.schema)
-        except Mismatch as error:
-            raise SchemaMismatch(f"{error.json_path}: {error.message}", text[:20_000]) from None
+            problem = self.checker.problem(json.loads(text))
+        except Unanswerable as unanswerable:
+            problem = str(unanswerable)
+        if problem:
+            raise SchemaMismatch(problem, text[:20_000])
         return text
 
     def decode(self, text: str) -> Any:
@@ -156,15 +157,10 @@ def _typed(declared: Any) -> OutputType:
 
 @lru_cache(maxsize=512)
 def _json_schema(text: str) -> OutputType:
-    from jsonschema import SchemaError
-    from jsonschema.validators import validator_for
-
+    if len(text) > SCHEMA_CHARACTERS:
+        raise UsageError(f"output= is a JSON Schema of {len(text):,} characters, more than {SCHEMA_CHARACTERS:,}")
     schema = json.loads(text)
-    try:
-        validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        raise UsageError(f"output={text[:200]} is not a JSON Schema: {error.message}") from None
-    return JsonSchema(schema, text)
+    return JsonSchema(schema, text, Checker(schema))
 
 
 def _readable(error: Exception) -> str:

@@ -11,15 +11,18 @@ import anyio
 
 from antiphon.engine.account import Refusal
 from antiphon.engine.amount import ONE_AGENT, Amount
+from antiphon.engine.asking import begin
 from antiphon.engine.branch import Branch
 from antiphon.engine.call import Call
 from antiphon.engine.carve import BudgetRefused, Carve, WindDown
 from antiphon.engine.context import CallContext
+from antiphon.engine.denial import Outside, denied_place, outside_of, tell
 from antiphon.engine.errors import (
     AgentFailure,
     CallFailed,
     InfrastructureError,
     MalformedOutput,
+    OutsideManifest,
     UsageError,
     leading,
 )
@@ -63,13 +66,20 @@ async def perform(branch: Branch, call: Call) -> Any:
 
 async def settle_call(branch: Branch, call: Call) -> Outcome[Any]:
     """Perform `call` as the next call of `branch`, and say how it ended."""
-    run = branch.run
-    await run.may_begin()
-    place = place_of(branch, call)
+    await begin(branch)
+    outside = outside_of(branch, call)
+    place = place_of(branch, call) if outside is None else denied_place(branch, call, outside)
     durable = recorded(place)
     if durable is not None:
         return reuse(place, durable)
+    if outside is not None:
+        return await _denied(place, outside)
     return await _first_time(place)
+
+
+async def _denied(place: Place, outside: Outside) -> Outcome[Any]:
+    tell(place.branch.run, place.path, outside)
+    return await _record(place, None, Denied(path=place.path, reason=outside.reason))
 
 
 async def settle_below(context: CallContext, call: Call, number: int) -> Outcome[Any]:
@@ -211,6 +221,9 @@ def _after_error(place: Place, error: Exception) -> Outcome[Any] | None:
             return None if run.refused(error.refusal) else _over_budget(place, error.refusal)
         case InfrastructureError() if run.broken(error):
             return None
+        case OutsideManifest():
+            tell(run, place.path, Outside(error.what, error.field, error.reason))
+            return Denied(path=place.path, reason=error.reason)
         case _:
             return _failed(place, error)
 

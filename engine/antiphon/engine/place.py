@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from antiphon.engine.branch import Branch
-from antiphon.engine.call import Call, Critic, Performer, Prepared, call_hash
+from antiphon.engine.call import Call, Performer, Prepared, call_hash
 from antiphon.engine.errors import UndeclaredError
 from antiphon.tracing.log import Json
 
@@ -41,19 +41,16 @@ def place_of(branch: Branch, call: Call) -> Place:
     performer = branch.performer(call.sort)
     if performer is None:
         raise UndeclaredError("call", call.sort, list(branch.run.performers))
-    _check_declared(branch, call.sort, call.name)
-    if isinstance(call.until, Critic):
-        _check_declared(branch, call.sort, call.until.role)
     prepared = performer.prepare(call)
     if prepared.limits is not None:
         call = replace(call, limits=prepared.limits.narrowed_by(call.limits) if call.limits else prepared.limits)
+    return placed(branch, call, performer, prepared)
+
+
+def placed(branch: Branch, call: Call, performer: Performer, prepared: Prepared) -> Place:
+    """The next place of a branch, for a call that is prepared."""
     frames = branch.frames + call.context if call.context else branch.frames
     path = f"{branch.path}/{branch.take_ordinal()}"
     return Place(
         branch, call, performer, prepared, frames, path, call_hash(call, prepared, frames, branch.run.log.redact)
     )
-
-
-def _check_declared(branch: Branch, sort: str, name: str) -> None:
-    if branch.workflow is not None and not branch.workflow.declares(sort, name):
-        raise UndeclaredError(f"{sort} (declare it in the manifest)", name, [])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from antiphon.engine.amount import Amount
+from antiphon.engine.history import Denials
 from antiphon.engine.outcome import Census, Missing, Outcome
 from antiphon.tracing.log import Json
 
@@ -36,6 +37,7 @@ class RunResult:
         spent: what the whole run has spent, over all its attempts.
         reuse: what came from the journal.
         missing: what a degraded run lacks.
+        denied: what was outside of the manifest, over all attempts.
     """
 
     kind: Literal["completed", "degraded", "failed", "paused", "stopped"]
@@ -48,6 +50,7 @@ class RunResult:
     spent: Amount = field(default_factory=Amount)
     reuse: Reuse = field(default_factory=Reuse)
     missing: tuple[Missing, ...] = ()
+    denied: Denials = field(default_factory=Denials)
 
     @property
     def exit_code(self) -> int:

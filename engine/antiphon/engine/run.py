@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint
 from antiphon.engine.account import Overdraft, Refusal
 from antiphon.engine.admission import Admission
 from antiphon.engine.amount import Amount
+from antiphon.engine.asking import PhaseGate
 from antiphon.engine.branch import CURRENT, ROOT, Branch, Workflow
 from antiphon.engine.budget import Budget
 from antiphon.engine.call import Performer
@@ -65,6 +66,8 @@ class Run:
         self.received = Received(log, blobs, set(frames_in(log.events())))
         self.epoch = log.epoch
         self.seed = run_id
+        self.gates: dict[str, PhaseGate | None] = {}  # by the titles of phases, where they are asked about
+        self.piloted: set[str] = set()  # fan-outs whose first items run alone
         self.state: dict[str, Json] = {}
         self.contested: set[str] = set()
         self.records: list[Recorded] = []
@@ -177,6 +180,7 @@ class Run:
             spent=self.budget.root.spent,
             reuse=self.reuse,
             missing=tuple(root.missing),
+            denied=self.journal.denials,
         )
 
     def _ending(self, outcome: Outcome[Any]) -> tuple[Any, str, str]:
@@ -419,6 +423,11 @@ class Run:
         if counts is None:
             counts = table[title] = Counter()
         return counts
+
+    @property
+    def calls_so_far(self) -> Counter[str]:
+        """How many calls of the run ended as what, over all its phases."""
+        return sum(self._calls.values(), Counter[str]())
 
     def adopt(self, branch: Branch, decision: str, children: frozenset[str] | None = None) -> None:
         """Take what stood below `branch` when `decision` was made as it is, without running the script again.

@@ -24,6 +24,8 @@ class Settings:
         spans: whether events carry span ids and subagents work in an OpenTelemetry context.
         retry_failed: kinds of failed outcomes to perform again on resume (``{"*"}`` for all).
         answers: answers to approvals, by path; ``{"*": True}`` answers all.
+        pilot: how many items of a larger fan-out run before a person is asked about its rest; None for all of them.
+        gate_phases: whether a person is asked before each phase after the first.
         settle_seconds: how long a pause waits for calls in flight; what has not ended then is cancelled, and resumes.
         grace_seconds: how long a stop waits for branches to end.
     """
@@ -34,6 +36,8 @@ class Settings:
     spans: bool = True
     retry_failed: frozenset[str] = frozenset()
     answers: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    pilot: int | None = None
+    gate_phases: bool = False
     settle_seconds: float = 120.0
     grace_seconds: float = 5.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from antiphon.engine import (
@@ -21,7 +21,9 @@ from antiphon.engine.amount import ONE_AGENT
 from antiphon.engine.call import Critic
 from antiphon.subagents.criteria import CommandPlace, CriterionJudge, check_command, critic_call
 from antiphon.subagents.function import Role
+from antiphon.subagents.tools.policy import Scope
 from antiphon.subagents.workspace.contract import READ, Workspaces
+from antiphon.subagents.workspace.scoped import scoped
 from antiphon.tracing import Json
 
 MAX_ROUNDS = 5
@@ -82,6 +84,7 @@ class Agents:
         schemas: named types for ``output="name"``.
         commands: where the commands of criteria run; None if they cannot.
         workspaces: the run's; None where there are none.
+        scopes: what the manifests around the calls say that these may change.
     """
 
     def __init__(
@@ -91,7 +94,9 @@ class Agents:
         *,
         commands: CommandPlace | None = None,
         workspaces: Workspaces | None = None,
+        scopes: Sequence[Scope] = (),
     ) -> None:
+        self._scopes = tuple(scopes)
         self._roles, self._schemas, self._commands = dict(roles), dict(schemas or {}), commands
         self._workspaces = workspaces
         known = self._roles.items()
@@ -130,7 +135,10 @@ class Agents:
             return await self._answer(call, context)
         role = self._role(call.name)
         writes = name != READ and (not isinstance(role, Works) or role.works(call))
-        async with self._of_run(name).holding(name, context, writes=writes):
+        async with (
+            self._of_run(name).holding(name, context, writes=writes),
+            scoped(context, self._scopes, writes=writes),
+        ):
             return await self._answer(call, context)
 
     async def _answer(self, call: Call, context: CallContext) -> object:

@@ -42,7 +42,7 @@ _NICENESS = 5  # whoever counts a fork bomb's processes has to get a turn among 
 _REAP_EVERY_MILLISECONDS = 200
 _LOOK_AGAIN_MILLISECONDS = 2
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _failed(what: str) -> OSError:
@@ -50,16 +50,16 @@ def _failed(what: str) -> OSError:
     return OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def _prctl(option: int, first: int, second: int = 0) -> None:
+def prctl(option: int, first: int, second: int = 0) -> None:
     zero = ctypes.c_ulong(0)
-    if _LIBC.prctl(option, ctypes.c_ulong(first), ctypes.c_ulong(second), zero, zero) != 0:
+    if LIBC.prctl(option, ctypes.c_ulong(first), ctypes.c_ulong(second), zero, zero) != 0:
         raise _failed(f"prctl({option})")
 
 
 def _system(number: int, *arguments: int | bytes | None) -> int:
     """A system call. Integers are passed whole: a C int would cut an address or a mask."""
     converted = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    answer: int = _LIBC.syscall(ctypes.c_long(number), *converted)
+    answer: int = LIBC.syscall(ctypes.c_long(number), *converted)
     if answer < 0:
         raise _failed(f"system call {number}")
     return answer
@@ -69,8 +69,8 @@ def _word(value: int, size: int = 8) -> bytes:
     return value.to_bytes(size, sys.byteorder)
 
 
-def _die_with(parent: int) -> None:
-    _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+def die_with(parent: int) -> None:
+    prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     # The parent may have died before the signal was asked for; then nobody would ever send it.
     if parent and os.getppid() != parent:
         os._exit(128 + _SIGKILL)
@@ -81,7 +81,7 @@ def _leave_if_unwanted(alive: int) -> None:
         os._exit(128 + _SIGKILL)
 
 
-def _limit(limits: dict[str, int]) -> None:
+def limit(limits: dict[str, int]) -> None:
     """Set soft and hard limits, never above what is allowed already."""
     for name, value in limits.items():
         which = getattr(resource, f"RLIMIT_{name}")
@@ -93,14 +93,14 @@ def _limit(limits: dict[str, int]) -> None:
 def _drop_privileges() -> None:
     """No capability now, and none after any exec: the bounding set is emptied where we may, and nothing gains more."""
     for capability in range(_HIGHEST_CAPABILITY + 1):
-        if _LIBC.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) != 0:
+        if LIBC.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) != 0:
             break  # the kernel knows no more of them, or we may not; then there are none to lose
     header, nothing = _word(_CAPABILITY_VERSION_3, 4) + _word(0, 4), bytes(24)
-    if _LIBC.capset(header, nothing) != 0:
+    if LIBC.capset(header, nothing) != 0:
         raise _failed("capset")
 
 
-def _restrict(ruleset: Any) -> None:
+def restrict(ruleset: Any) -> None:
     """Enforce a Landlock ruleset on this process and all it starts."""
     attributes = _word(ruleset["filesystem"])
     if ruleset["abi"] >= _ABI_WITH_NETWORK:
@@ -137,10 +137,10 @@ def _open(path: str, follow: bool) -> int:
     return _system(_OPENAT2, -100, os.fsencode(path) + b"\0", how, len(how))
 
 
-def _filter(program: bytes) -> None:
+def install_filter(program: bytes) -> None:
     held = ctypes.create_string_buffer(program, len(program))
     described = ctypes.create_string_buffer(_word(len(program) // 8) + _word(ctypes.addressof(held)), 16)
-    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(described))
+    prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(described))
 
 
 def _go_first_when_memory_is_short() -> None:
@@ -162,19 +162,19 @@ def _confine(orders: Any) -> None:
     _join(orders.get("leash"))
     os.nice(_NICENESS)
     _go_first_when_memory_is_short()
-    _limit(orders["limits"])
+    limit(orders["limits"])
     if not orders.get("privileges"):
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _drop_privileges()
     if orders.get("landlock"):
-        _restrict(orders["landlock"])
+        restrict(orders["landlock"])
     if orders.get("seccomp"):
-        _filter(orders["seccomp"])
+        install_filter(orders["seccomp"])
 
 
 def _become(report: int, program: list[str]) -> None:
     for ignored in (_SIGPIPE, _SIGXFSZ):  # by this Python, and exec would hand that on
-        _LIBC.signal(ignored, None)
+        LIBC.signal(ignored, None)
     os.write(report, b".")
     os.execv(program[0], program)
 
@@ -184,13 +184,13 @@ def _become(report: int, program: list[str]) -> None:
 
 def _supervise(orders: Any, program: list[str]) -> None:
     """Start the program, wait until it has ended or nobody wants it, and end all that is left of it."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # a descendant whose parent ends becomes ours: none gets away
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)  # a descendant whose parent ends becomes ours: none gets away
     whole = _fence(orders.get("landlock"))
     here = os.getpid()
     child = os.fork()
     if child == 0:
         os.setsid()  # its signals to its own group do not reach us
-        _die_with(here)
+        die_with(here)
         _confine(orders)
         _become(orders["report"], program)
     os.close(orders["report"])
@@ -211,8 +211,8 @@ def _fence(ruleset: Any) -> bool:
     """
     if not ruleset or ruleset["abi"] < _ABI_WITH_SCOPES:
         return False
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _restrict({"abi": ruleset["abi"], "filesystem": 0, "network": 0, "scoped": _LANDLOCK_SCOPE_SIGNAL, "rules": []})
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    restrict({"abi": ruleset["abi"], "filesystem": 0, "network": 0, "scoped": _LANDLOCK_SCOPE_SIGNAL, "rules": []})
     return not (_in_reach(1) or _in_reach(os.getppid()))
 
 
@@ -298,7 +298,7 @@ def _run(command: list[str]) -> None:
 def _end_like(status: int) -> None:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        _LIBC.signal(number, None)
+        LIBC.signal(number, None)
         os.kill(os.getpid(), number)
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
@@ -315,7 +315,7 @@ def main(argv: list[str]) -> None:
         _leave_if_unwanted(orders["alive"])
         if orders.get("supervise"):
             _supervise(orders, program)
-        _die_with(orders["parent"])
+        die_with(orders["parent"])
         _confine(orders)
         _become(report, program)
     except (OSError, ValueError) as error:

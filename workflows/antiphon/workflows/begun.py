@@ -18,7 +18,7 @@ from antiphon.workflows.hosting import Hosted, hosted
 from antiphon.workflows.loading import Loaded
 from antiphon.workflows.model_roles import EVENT as MODELS
 from antiphon.workflows.model_roles import ModelRoles
-from antiphon.workflows.opened import SERVERS
+from antiphon.workflows.opened import RUNTIME, SERVERS
 from antiphon.workflows.patches import BASE, base_json
 from antiphon.workflows.places import RunPlace
 from antiphon.workflows.scripts import Scripts
@@ -38,6 +38,7 @@ class Begun:
         mcp_folder: what the servers' paths are relative to; None for the project.
         base: what its workspaces began as in an earlier attempt; None for as the project is now.
         sandbox: what commands run in; None for the best that works here.
+        runtime: what the log says already of where its scripts run.
     """
 
     place: RunPlace
@@ -50,6 +51,7 @@ class Begun:
     mcp_folder: Path | None = None
     base: Base | None = None
     sandbox: str | None = None
+    runtime: str = ""
 
     def workspaces(self, log: Log) -> RunWorkspaces:
         """Its workspaces: nothing of the project is looked at before the first call that works in one."""
@@ -71,6 +73,8 @@ class Begun:
         servers = facts_of(self.servers)
         if servers and servers != self.known:
             log.enqueue(SERVERS, "", servers)
+        if self.scripts.runtime.kept != self.runtime:
+            log.enqueue(RUNTIME, "", {"name": self.scripts.runtime.kept})
         self.scripts.keep(log, self.loaded)
 
     def connected(self, log: Log) -> AbstractAsyncContextManager[Mapping[str, Tool]]:

@@ -82,7 +82,18 @@ async def _build(again: Again) -> Bound:
     return await bind(again.arguments, home=again.home, settings=again.settings, clients=again.clients)
 
 
-_BINDING: Mapping[str, Callable[[Again], Awaitable[Bound]]] = {"audit": _audit, "fix": _fix, "build": _build}
+async def _plan(again: Again) -> Bound:
+    from antiphon.workflows.author.launch import bind
+
+    return await bind(again.arguments, home=again.home, settings=again.settings, clients=again.clients)
+
+
+_BINDING: Mapping[str, Callable[[Again], Awaitable[Bound]]] = {
+    "audit": _audit,
+    "fix": _fix,
+    "build": _build,
+    "plan": _plan,
+}
 
 
 async def bind_again(name: str, again: Again) -> Bound:

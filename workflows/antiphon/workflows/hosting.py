@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from antiphon.engine import Approvals, Branch, Limits, Outcome, Outcomes, Performer, UsageError
+from antiphon.engine import Approvals, Branch, Call, Limits, Outcome, Outcomes, Performer, UsageError
+from antiphon.engine.denial import Outside, deny
 from antiphon.engine.result import Recorded
 from antiphon.engine.settings import HostFunction
 from antiphon.subagents.agents import Agents
@@ -21,9 +22,12 @@ from antiphon.subagents.sandbox import choose as choose_sandbox
 from antiphon.subagents.tools.policy import Scope
 from antiphon.subagents.workspace.contract import Workspaces
 from antiphon.tracing import Json
+from antiphon.workflows.approval.planned import planned_of
 from antiphon.workflows.loading import Loaded
 from antiphon.workflows.model_roles import ModelRoles
+from antiphon.workflows.outside import outside_manifest
 from antiphon.workflows.policy import scope_of
+from antiphon.workflows.runtimes import TRUSTED
 from antiphon.workflows.scripts import Scripts
 from antiphon.workflows.steps import Steps
 from antiphon.workflows.synthesis import Status, Synthesis, synthesize
@@ -37,7 +41,7 @@ DEFAULT_DEPTH = 1
 class Hosted:
     """A loaded workflow in a run: what answers its calls, the run's workflow files, and how deep it is nested.
 
-    `scopes` are what it and those around it say that its calls may touch.
+    `scopes` are what it and those around it say that its calls may touch; `around` is what it is nested in.
     """
 
     loaded: Loaded
@@ -49,15 +53,30 @@ class Hosted:
     depth: int = DEFAULT_DEPTH
     sandbox: str | None = None
     scopes: tuple[Scope, ...] = ()
+    around: Hosted | None = None
 
     @property
     def name(self) -> str:
         """The manifest's name."""
         return self.loaded.name
 
-    def declares(self, sort: str, name: str) -> bool:
-        """Whether the manifest declares this role or step."""
-        return self.loaded.declares(sort, name)
+    @property
+    def strict(self) -> bool:
+        """Whether it is held to its manifest also where that is silent: nobody signed its text off as their own."""
+        return self.loaded.runtime != TRUSTED or planned_of(self.loaded.source) is not None
+
+    def outside(self, call: Call) -> Outside | None:
+        """Why a call is outside of what the manifest declares; None if it is not.
+
+        A planned script was agreed to with what it declares itself: what it nests gets no more than that.
+        """
+        found = outside_manifest(self.loaded.manifest, self.models, call, strict=self.strict)
+        above = self.around
+        while found is None and above is not None:
+            if planned_of(above.loaded.source) is not None:
+                found = outside_manifest(above.loaded.manifest, above.models, call, strict=True)
+            above = above.around
+        return found
 
 
 def hosted(
@@ -88,16 +107,16 @@ def hosted(
     """
     models = models or ModelRoles()
     roles = {**models.agents(loaded.manifest, loaded.roles, around), **loaded.roles}
+    scopes = (*around, scope_of(loaded.manifest))
     performers: dict[str, Performer] = {
-        "agent": Agents(roles, SCHEMAS, commands=_commands(loaded, sandbox), workspaces=workspaces),
-        "step": Steps(loaded.steps, workspaces),
+        "agent": Agents(roles, SCHEMAS, commands=_commands(loaded, sandbox), workspaces=workspaces, scopes=scopes),
+        "step": Steps(loaded.steps, workspaces, scopes),
         "approval": Approvals(),
     }
     declared = loaded.manifest.limits.depth
     deepest = DEFAULT_DEPTH if depth is None else depth
     if declared is not None:
         deepest = declared if depth is None else min(depth, level + declared)
-    scopes = (*around, scope_of(loaded.manifest))
     return Hosted(loaded, scripts, performers, models, workspaces, level, deepest, sandbox, scopes)
 
 
@@ -120,11 +139,8 @@ def nested_workflow(
     if not isinstance(around, Hosted):
         raise UsageError("workflow() works only inside a workflow file")
     if around.level >= around.depth:
-        raise UsageError(
-            f"workflow({name!r}) would be nested deeper than the declared {around.depth}",
-            advice='raise "depth" in the manifest\'s limits',
-        )
-    loaded = around.scripts.load(_beside(around.loaded.path, name))
+        deny(branch, _too_deep(name, around.depth))
+    loaded = _loaded(around, name)
     around.scripts.keep(branch.run.log, loaded)
     child = hosted(
         loaded,
@@ -136,6 +152,7 @@ def nested_workflow(
         depth=around.depth,
         around=around.scopes,
     )
+    child = replace(child, around=around)
     values = loaded.parameters.validate(args)
 
     async def body(inside: Branch) -> Any:
@@ -145,13 +162,36 @@ def nested_workflow(
     return body, loaded.manifest.limits
 
 
-def _beside(caller: Path, name: str) -> Path:
+def _too_deep(name: str, depth: int) -> Outside:
+    problem = f"workflow({name!r}) would be nested deeper than the declared {depth}"
+    return Outside(f"workflow {name!r}", "limits.depth", f'{problem}; raise "depth" in the manifest\'s limits')
+
+
+def _loaded(around: Hosted, name: str) -> Loaded:
+    caller = around.loaded
+    file = _beside(caller, name)
+    try:
+        return around.scripts.load(file)
+    except UsageError as error:
+        if caller.runtime == TRUSTED:
+            raise
+        # What a confined script reads of an error says nothing of where it is on this machine.
+        raise UsageError(error.message.replace(f"{caller.path.parent}{os.sep}", ""), advice=error.advice) from None
+
+
+def _beside(caller: Loaded, name: str) -> Path:
     if not name.endswith(".py"):
         raise UsageError(
-            f"workflow({name!r}): name a file relative to {caller.name}", advice="workflow('./other.py', {...})"
+            f"workflow({name!r}): name a file relative to {caller.path.name}", advice="workflow('./other.py', {...})"
         )
     # By name alone, and not by what links there are here: a run from elsewhere names its files as they were there.
-    return Path(os.path.normpath(caller.parent / name))
+    folder = caller.path.parent
+    file = Path(os.path.normpath(folder / name))
+    if caller.runtime != TRUSTED and not file.is_relative_to(folder):
+        raise UsageError(
+            f"workflow({name!r}): a confined script nests only what is in its own folder", advice="put the file there"
+        )
+    return file
 
 
 def synthesis(branch: Branch, planned: Sequence[str] | Mapping[str, Sequence[str]]) -> Synthesis:

@@ -10,7 +10,7 @@ import linecache
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,10 +22,12 @@ from antiphon.subagents.roles.library import Roles
 from antiphon.workflows.habits import check_habits
 from antiphon.workflows.manifest import Manifest, read_manifest
 from antiphon.workflows.parameters import Parameters, parameters_of
+from antiphon.workflows.runtimes import TRUSTED, RuntimeAsked
 from antiphon.workflows.steps import StepFunction
 from antiphon.workflows.working import STEPS
 
 MAX_BYTES = 1_000_000
+_ASKED = RuntimeAsked()
 _numbers = itertools.count()
 
 
@@ -42,6 +44,7 @@ class Loaded:
         path: the file, absolute.
         source: its text.
         builtin: the name of a workflow that ships with antiphon, or "".
+        runtime: what it is run in: ``trusted`` is this process; anywhere else nothing of it was executed here.
     """
 
     manifest: Manifest
@@ -52,6 +55,7 @@ class Loaded:
     path: Path
     source: str
     builtin: str = ""
+    runtime: str = TRUSTED
 
     @property
     def name(self) -> str:
@@ -63,11 +67,6 @@ class Loaded:
         """sha256 of the file's text."""
         return hashlib.sha256(self.source.encode()).hexdigest()
 
-    def declares(self, sort: str, name: str) -> bool:
-        """Whether the manifest declares this role or step. Approvals need no declaration."""
-        declared = {"agent": self.manifest.roles, "step": self.manifest.steps}.get(sort)
-        return declared is None or name in declared
-
 
 def load(
     path: Path,
@@ -76,8 +75,9 @@ def load(
     steps: Mapping[str, StepFunction] | None = None,
     builtin: str = "",
     library: Roles | None = None,
+    runtime: RuntimeAsked = _ASKED,
 ) -> Loaded:
-    """Read a workflow file, check it, and only then execute it.
+    """Read a workflow file, check it, and only then execute it; one that is to be confined is not executed here.
 
     Args:
         path: the file.
@@ -85,11 +85,14 @@ def load(
         steps: steps it may declare besides those it defines, and those of `working.STEPS`.
         builtin: the name of a workflow that ships with antiphon.
         library: the model roles that its manifest may declare; by default those of the current folder's project.
+        runtime: what was said of where it runs; by default in this process, unless a model wrote it.
 
     Raises:
         UsageError: it cannot be read, its manifest or habits are wrong, or importing it fails.
     """
-    return load_source(_read(path), path, roles=roles, steps=steps, builtin=builtin, library=library)
+    return load_source(
+        read_text(path), path, roles=roles, steps=steps, builtin=builtin, library=library, runtime=runtime
+    )
 
 
 def load_source(
@@ -101,6 +104,7 @@ def load_source(
     steps: Mapping[str, StepFunction] | None = None,
     builtin: str = "",
     library: Roles | None = None,
+    runtime: RuntimeAsked = _ASKED,
 ) -> Loaded:
     """Check a workflow's text and execute it: this text, whatever any file says by now.
 
@@ -112,34 +116,92 @@ def load_source(
         steps: see `load`.
         builtin: see `load`.
         library: see `load`.
+        runtime: see `load`.
 
     Raises:
-        UsageError: its manifest or habits are wrong, or importing it fails.
+        UsageError: its manifest or habits are wrong, importing it fails, or nothing here can confine it.
     """
     shown = kept_in or path
     manifest = read_manifest(source, str(shown))
-    check_habits(source, str(shown))
-    module = _import(source, shown)
-    things = vars(module).values()
-    found = {thing.name: thing for thing in things if _is_role(thing)} | dict(roles or {})
-    own = {thing.name: thing for thing in things if isinstance(thing, StepFunction)}
-    known = {**STEPS, **(steps or {}), **own}
+    main = _confined(source, path, shown, runtime) or _signed_off(source, shown) or _trusted(source, shown)
+    found = {**main.roles, **(roles or {})}
+    known = {**STEPS, **(steps or {}), **main.steps}
     _check_steps(shown, manifest, known)
     _check_roles(shown, manifest, found, library)
     _check_models(shown, manifest)
     return Loaded(
         manifest=manifest,
-        main=module.main,
-        parameters=parameters_of(module.main),
+        main=main.call,
+        parameters=main.parameters,
         roles=found,
-        steps={name: known[name] for name in {*own, *manifest.steps}},
+        steps={name: known[name] for name in {*main.steps, *manifest.steps}},
         path=Path(os.path.abspath(path)),
         source=source,
         builtin=builtin,
+        runtime=main.runtime,
     )
 
 
-def _read(path: Path) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Main:
+    """What a file has besides its manifest: see `Loaded`."""
+
+    call: Callable[..., Awaitable[Any]]
+    parameters: Parameters
+    roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
+    steps: Mapping[str, StepFunction] = field(default_factory=dict[str, StepFunction])
+    runtime: str = TRUSTED
+
+
+def _trusted(source: str, shown: Path) -> _Main:
+    """Execute the file; what it defines for itself."""
+    check_habits(source, str(shown))
+    module = _import(source, shown)
+    things = vars(module).values()
+    return _Main(
+        call=module.main,
+        parameters=parameters_of(module.main),
+        roles={thing.name: thing for thing in things if _is_role(thing)},
+        steps={thing.name: thing for thing in things if isinstance(thing, StepFunction)},
+    )
+
+
+def _signed_off(source: str, shown: Path) -> _Main | None:
+    """A script that a model wrote and a person trusts: it is executed when the run begins, and not to be asked about.
+
+    None for any other.
+    """
+    from antiphon.workflows.approval.planned import planned_of
+
+    if planned_of(source) is None:
+        return None
+    from antiphon.workflows import script
+    from antiphon.workflows.confined import read_confined
+    from antiphon.workflows.script_text import with_names
+
+    check_habits(with_names(source), str(shown))
+
+    async def main(**given: Any) -> Any:
+        module = _import(source, shown, {name: getattr(script, name) for name in script.__all__})
+        return await module.main(**parameters_of(module.main).validate(given))
+
+    return _Main(call=main, parameters=read_confined(source, str(shown)).parameters)
+
+
+def _confined(source: str, path: Path, shown: Path, asked: RuntimeAsked) -> _Main | None:
+    """What can be told of a file without executing it; None for one that is trusted."""
+    runtime = asked.runtime_of(source, str(shown))
+    if runtime is None:
+        return None
+    from antiphon.workflows.confined import check_confined, main_of, read_confined
+
+    check_confined(source, str(shown), runtime.name)
+    written = read_confined(source, str(shown))
+    return _Main(call=main_of(written, path, runtime), parameters=written.parameters, runtime=runtime.name)
+
+
+def read_text(path: Path) -> str:
+    """The text of a workflow file, of bounded size. Raises `UsageError` where it cannot be read."""
     try:
         if path.is_dir():
             raise UsageError(f"{path} is a folder, and a workflow is a file", advice="antiphon run FILE.py")
@@ -156,12 +218,16 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path} is not UTF-8: {error}") from None
 
 
-def _import(source: str, path: Path) -> ModuleType:
-    """Execute exactly the text that was checked: no file is read again, and no ``__pycache__`` is believed or left."""
+def _import(source: str, path: Path, names: Mapping[str, object] | None = None) -> ModuleType:
+    """Execute exactly the text that was checked: no file is read again, and no ``__pycache__`` is believed or left.
+
+    `names` are there without being imported.
+    """
     name = f"_antiphon_workflow_{next(_numbers)}_{path.stem}"
     file = os.path.abspath(path)
     module = ModuleType(name)
     module.__file__ = file
+    vars(module).update(names or {})
     # Fingerprints of functions and tracebacks show this text too, although the file may change meanwhile.
     linecache.cache[file] = (len(source), None, io.StringIO(source, newline=None).readlines(), file)
     sys.modules[name] = module

@@ -14,7 +14,13 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Final, Literal, NoReturn, Union, get_args, get_origin
 
-from pydantic import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
+from pydantic import (
+    PydanticSchemaGenerationError,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 
 from antiphon.engine.errors import ParameterError
 
@@ -170,16 +176,35 @@ def parameters_of(main: Callable[..., object], workflow: str = "main") -> Parame
     """
     signature = inspect.signature(main)
     expected = _cut(str(signature), 200)
+    check_signature(signature, workflow)
+    return described(signature, _hints(main, workflow, expected), workflow, main.__module__)
+
+
+def check_signature(signature: inspect.Signature, workflow: str) -> None:
+    """Raise `ParameterError` for parameters that cannot be given by name."""
     for one in signature.parameters.values():
         if one.kind in _REFUSED:
             problem = (
                 f"main may not take {_REFUSED[one.kind].format(one.name)}; name each parameter, it is given by name"
             )
-            raise ParameterError(workflow, problem, expected)
-    hints = _hints(main, workflow, expected)
+            raise ParameterError(workflow, problem, _cut(str(signature), 200))
+
+
+def described(signature: inspect.Signature, hints: Mapping[str, Any], workflow: str, module: str = "") -> Parameters:
+    """The parameters of a signature, with the type of each by name.
+
+    Args:
+        signature: of main, checked.
+        hints: types by name; without one: any JSON.
+        workflow: how messages call it.
+        module: the name of the module that the types are of, which is not shown.
+
+    Raises:
+        ParameterError: a type cannot be read from JSON.
+    """
+    expected = _cut(str(signature), 200)
     return Parameters(
-        workflow,
-        tuple(_parameter(one, hints, workflow, expected, main.__module__) for one in signature.parameters.values()),
+        workflow, tuple(_parameter(one, hints, workflow, expected, module) for one in signature.parameters.values())
     )
 
 
@@ -206,7 +231,7 @@ def _parameter(
         adapter = TypeAdapter[Any](hint)
         # Forward references inside a type are read only here.
         adapter.rebuild()
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeError) as error:
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError, TypeError) as error:
         reason = str(error).partition("\n")[0]
     else:
         written = "" if one.annotation is _MISSING else _written(one.annotation, hint, module)

@@ -138,9 +138,14 @@ def seal(content: bytes, purpose: str) -> str:
     return hmac.new(_key(), purpose.encode() + b"\0" + content, hashlib.sha256).hexdigest()
 
 
+def state_folder() -> Path:
+    """Where this user keeps what no project, run or plan may bring along: outside of all of them."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "antiphon"
+
+
 def _key() -> bytes:
     """The user's own secret, made at first use; outside any run directory, so that nobody can bring it along."""
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "antiphon"
+    folder = state_folder()
     file = folder / "origin.key"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
-from pydantic_core import to_json
 
 from antiphon.engine import Amount, Run, RunResult, Settings, UsageError
 from antiphon.engine.errors import leading
-from antiphon.engine.settings import LARGE_BYTES
+from antiphon.subagents.function import Role
 from antiphon.subagents.model.stall import StallWatch
 from antiphon.subagents.roles.library import Roles
 from antiphon.subagents.tools.mcp import McpAsked, check_named, facts_of
@@ -27,11 +26,14 @@ from antiphon.workflows.disk import RunBlobs, check_plain, recording, write_whol
 from antiphon.workflows.hosting import Hosted, host_functions
 from antiphon.workflows.loading import Loaded
 from antiphon.workflows.model_roles import ModelRoles, ModelsAsked, check_answered
-from antiphon.workflows.opened import Opened, opened_of
+from antiphon.workflows.opened import APPROVAL, Opened, asks_of, opened_of
 from antiphon.workflows.patches import lacks, project_of, write_patches
 from antiphon.workflows.places import RunPlace, is_ours
 from antiphon.workflows.policy import ToolsAsked
+from antiphon.workflows.runtimes import TRUSTED, RuntimeAsked
 from antiphon.workflows.scripts import Scripts
+from antiphon.workflows.steps import StepFunction
+from antiphon.workflows.values import ending, plain, valued
 
 if TYPE_CHECKING:
     from antiphon.workflows.builtin import Bound
@@ -64,6 +66,11 @@ class Options:
         mcp: the MCP servers that are started; mcp_folder: what their paths are relative to, by default the project.
         valued: what the run came to where its script gave no value, as one that failed does.
         closing: lets go, once the attempt is over, of what the roles hold open.
+        runtime: what was said of where its scripts run. On a resume, what is said here goes before what was before.
+        roles: function agents that the program which runs this lends to its scripts, by name: a confined script has
+            none of its own, and a nested one neither. steps: likewise.
+        approval: what the log says of who agreed to the script, if anybody had to.
+        approving: gives that for a resume whose script is another than was agreed to; raises where nobody did.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -79,6 +86,11 @@ class Options:
     mcp_folder: Path | None = None
     valued: Callable[[], Json] | None = None
     closing: Callable[[], Awaitable[None]] | None = None
+    runtime: RuntimeAsked = field(default_factory=RuntimeAsked)
+    roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
+    steps: Mapping[str, StepFunction] = field(default_factory=dict[str, StepFunction])
+    approval: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    approving: Callable[[Loaded, Mapping[str, Any]], Mapping[str, Json]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +140,12 @@ async def start(place: RunPlace, loaded: Loaded, arguments: Mapping[str, Any], o
         "tests": options.tests,
         "tools": options.tools.to_json(),
         "mcp": facts_of(servers),
+        "runtime": options.runtime.within(loaded.runtime).kept,
+        "asks": asks_of(options.settings),
     }
     facts |= {name: value for name, value in more.items() if value}
-    scripts = Scripts(place.directory, library=models.library)
+    scripts = Scripts(place.directory, library=models.library, runtime=options.runtime.within(loaded.runtime))
+    scripts.roles, scripts.steps = options.roles, options.steps
     begun = Begun(
         place=place,
         run_id=place.run_id,
@@ -141,6 +156,7 @@ async def start(place: RunPlace, loaded: Loaded, arguments: Mapping[str, Any], o
         known=facts_of(servers),
         sandbox=options.sandbox,
         mcp_folder=options.mcp_folder,
+        runtime=scripts.runtime.kept,
     )
     return await _attempt(begun, arguments, options, facts)
 
@@ -176,20 +192,22 @@ async def resume(
         LogFailed: see `start`.
     """
     ours = is_ours(place)
-    if not (trust or ours):
-        raise UsageError(
-            f"{place.run_id} was not made here, and resuming it executes its script",
-            advice=f"read {place.script} (and workflows/ beside it), then: antiphon resume {place.run_id} --trust",
-        )
+    _check_origin(place, ours=ours, trust=trust)
     check_plain(place.directory)
     opened, scripts = opened_of(place, ours=ours)
     servers = options.mcp.again(opened.servers)
     models = _models_again(opened, options, [server.name for server in servers], ours=ours)
-    scripts.library = models.library
+    scripts.roles, scripts.steps = options.roles, options.steps
+    scripts.library, scripts.runtime = models.library, opened.runtime_again(options.runtime, ours=ours)
     sandbox = options.sandbox or (opened.sandbox if ours else None)  # "none" is for the person to say, not for a file
     options = replace(options, models=models.asked, sandbox=sandbox)
     loaded, options = await _loaded_again(scripts, opened, options, place.directory.parent, bound)
+    scripts.runtime = scripts.runtime.within(loaded.runtime)
     arguments = loaded.parameters.validate(opened.arguments)
+    freed = loaded.runtime == TRUSTED and opened.runtime != TRUSTED  # agreed to as one that is confined
+    if options.approving is not None and not (ours and loaded.digest in opened.approved and not freed):
+        options = replace(options, approval=options.approving(loaded, arguments))
+    options = replace(options, settings=opened.settings_again(options.settings))
     if told is not None and opened.builtin != "audit":  # whose models are its own
         told(loaded, models)
     place.control.mkdir(exist_ok=True)
@@ -204,8 +222,17 @@ async def resume(
         base=opened.base,
         sandbox=options.sandbox,
         mcp_folder=options.mcp_folder,
+        runtime=opened.runtime,
     )
     return await _attempt(begun, arguments, options, {})
+
+
+def _check_origin(place: RunPlace, *, ours: bool, trust: bool) -> None:
+    if not (trust or ours):
+        raise UsageError(
+            f"{place.run_id} was not made here, and resuming it executes its script",
+            advice=f"read {place.script} (and workflows/ beside it), then: antiphon resume {place.run_id} --trust",
+        )
 
 
 def _models_again(opened: Opened, options: Options, servers: Sequence[str], *, ours: bool) -> ModelRoles:
@@ -259,10 +286,12 @@ async def _attempt(begun: Begun, arguments: Mapping[str, Any], options: Options,
         ):
             models.connect(tools)
             begun.record(log)
+            if options.approval:
+                log.enqueue(APPROVAL, "", dict(options.approval))
             workflow = begun.hosted(workspaces)
             run = _run(place, begun.run_id, log, workflow, options)
             result = await _watched(run, place, workflow, lambda: loaded.main(**arguments), options, facts)
-            result, value = _valued(result)
+            result, value = valued(result)
             with recording(place.directory):
                 reports, lacking = await write_patches(place, workspaces)
                 result = lacks(result, lacking)
@@ -344,53 +373,8 @@ def _less_collecting() -> Generator[None]:
         gc.unfreeze()
 
 
-def _valued(result: RunResult) -> tuple[RunResult, Json]:
-    """The script's value as JSON. A run whose value cannot be that has failed, whatever else it did."""
-    outcome = result.outcome
-    if outcome is None or outcome.kind not in ("succeeded", "degraded"):
-        return result, None
-    try:
-        return result, plain(outcome.value)
-    except UsageError as error:
-        return replace(result, kind="failed", reason=f"main returned a value that cannot be kept: {error}"), None
-
-
 async def _close(run: Run, result: RunResult, reports: Mapping[str, str], value: Json) -> None:
     """Record the reports' hashes and the ending; afterwards the log's head vouches for all of it."""
     for name, digest in sorted(reports.items()):
         run.log.enqueue("report", "", {"name": name, "sha256": digest})
-    await run.close(result, _ending(run, result, value))
-
-
-def _ending(run: Run, result: RunResult, value: Json) -> dict[str, Json]:
-    text = json.dumps(value)
-    large = len(text) > LARGE_BYTES and run.blobs is not None
-    kept: dict[str, Json] = {"blob": run.blobs.put(text.encode())} if large and run.blobs else {"value": value}
-    return {
-        **kept,
-        "census": {title: census.to_json() for title, census in result.census.items()},
-        "calls": {title: census.to_json() for title, census in result.calls.items()},
-        "reused": result.reuse.reused,
-        "rebound": result.reuse.rebound,
-        "performed": result.reuse.performed,
-        "saved": dict(result.reuse.saved.to_json()),
-        "missing": [[m.path, m.kind, m.reason] for m in result.missing[:200]],
-        "pending": dict(result.pending),
-        "unawaited": list[Json](run.unawaited),
-    }
-
-
-def plain(value: object) -> Json:
-    """`value` as JSON: by its own `to_json`, as pydantic writes it, or as its text.
-
-    Raises:
-        UsageError: JSON cannot hold it: bytes and text that are no Unicode, what contains itself, endless nesting.
-    """
-    given = getattr(value, "to_json", None)
-    if callable(given):
-        value = given()
-    try:
-        result: Json = json.loads(to_json(value, fallback=repr, inf_nan_mode="strings"))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"JSON cannot hold it ({' '.join(str(error).split())[:200]})") from None
-    return result
+    await run.close(result, ending(run, result, value))

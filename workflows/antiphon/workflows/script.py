@@ -31,6 +31,7 @@ from antiphon.engine.script.api import (
     quorum,
     race,
     random,
+    replan,
     step,
     workflow,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "quorum",
     "race",
     "random",
+    "replan",
     "step",
     "step_function",
     "synthesize",

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from antiphon.engine import UsageError
+from antiphon.subagents.function import Role
 from antiphon.subagents.roles.library import Roles
 from antiphon.tracing import Event, Log
 from antiphon.tracing.blobs import open_plain
 from antiphon.workflows.disk import recording, write_whole
 from antiphon.workflows.loading import MAX_BYTES, Loaded, load, load_source
+from antiphon.workflows.runtimes import RuntimeAsked
+from antiphon.workflows.steps import StepFunction
 
 FOLDER = "workflows"
 FIRST = "script.py"
@@ -42,12 +45,17 @@ class Scripts:
         ours: whether files outside of it may be executed.
         copies: the newest copy, by the file's absolute path.
         library: the model roles that they may declare; by default those of the current folder's project.
+        runtime: what was said of where they run; once the first is confined, all of them are.
+        roles: those that the program which runs them lends them. steps: likewise.
     """
 
     directory: Path
     ours: bool = True
     copies: dict[str, Copy] = field(default_factory=dict[str, Copy])
     library: Roles | None = None
+    runtime: RuntimeAsked = field(default_factory=RuntimeAsked)
+    roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
+    steps: Mapping[str, StepFunction] = field(default_factory=dict[str, StepFunction])
     _loaded: dict[Path, Loaded] = field(default_factory=dict[Path, Loaded])
 
     @classmethod
@@ -67,7 +75,7 @@ class Scripts:
         """
         if path not in self._loaded:
             here = self.ours and path.is_file()
-            self._loaded[path] = load(path, library=self.library) if here else self._from_copy(path)
+            self._loaded[path] = self._from_original(path) if here else self._from_copy(path)
         return self._loaded[path]
 
     def keep(self, log: Log, loaded: Loaded) -> None:
@@ -95,6 +103,9 @@ class Scripts:
             case _:
                 pass
 
+    def _from_original(self, path: Path) -> Loaded:
+        return load(path, roles=self.roles, steps=self.steps, library=self.library, runtime=self.runtime)
+
     def _from_copy(self, path: Path) -> Loaded:
         copy = self.copies.get(str(path))
         if copy is None:
@@ -104,7 +115,15 @@ class Scripts:
         content = _read(kept)
         if hashlib.sha256(content).hexdigest() != copy.sha256:
             raise UsageError(f"{kept} is not what the run executed", advice=f"antiphon verify {self.directory.name}")
-        return load_source(content.decode(), path, kept_in=kept, library=self.library)
+        return load_source(
+            content.decode(),
+            path,
+            kept_in=kept,
+            roles=self.roles,
+            steps=self.steps,
+            library=self.library,
+            runtime=self.runtime,
+        )
 
 
 def _read(kept: Path) -> bytes:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
 from antiphon.engine import Call, CallContext, Prepared, UndeclaredError, UsageError, output_type, source_fingerprint
+from antiphon.subagents.tools.policy import Scope
 from antiphon.subagents.workspace.contract import READ, Workspaces
+from antiphon.subagents.workspace.scoped import scoped
 from antiphon.tracing import Json
 
 SOURCES = "sources"
@@ -77,10 +79,13 @@ class Steps:
     Args:
         steps: by name.
         workspaces: the run's; None where there are none.
+        scopes: what the manifests around the steps say that these may change.
     """
 
-    def __init__(self, steps: Mapping[str, StepFunction], workspaces: Workspaces | None = None) -> None:
-        self._steps, self._workspaces = dict(steps), workspaces
+    def __init__(
+        self, steps: Mapping[str, StepFunction], workspaces: Workspaces | None = None, scopes: Sequence[Scope] = ()
+    ) -> None:
+        self._steps, self._workspaces, self._scopes = dict(steps), workspaces, tuple(scopes)
 
     def prepare(self, call: Call) -> Prepared:
         """What the step sees. Raises `UndeclaredError` when there is no such step."""
@@ -97,7 +102,11 @@ class Steps:
         step, args, name = self._step(call), cast(Mapping[str, Any], call.task), _workspace(call)
         if name is None:
             return await step(args, context)
-        async with self._of_run(name).holding(name, context, writes=name != READ):
+        writes = name != READ
+        async with (
+            self._of_run(name).holding(name, context, writes=writes),
+            scoped(context, self._scopes, writes=writes),
+        ):
             return await step(args, context)
 
     def _of_run(self, name: str) -> Workspaces:

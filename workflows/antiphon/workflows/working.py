@@ -1,7 +1,7 @@
 """The steps that every script may declare without defining them: what it does with workspaces itself.
 
-`tree`, `restore`, `diff`, `tests`, `checks` and `merge`, each given a `workspace` by name. What one of them gives
-depends on the state of that workspace, which is part of the step's content: it replays as long as that is the same.
+`files`, `tree`, `restore`, `diff`, `tests`, `checks` and `merge`, each given a `workspace` by name. What one of them
+gives depends on the state of that workspace, which is part of the step's content: it replays as long as that is so.
 """
 
 from __future__ import annotations
@@ -14,6 +14,33 @@ import anyio.to_thread
 from antiphon.engine import CallContext, UsageError
 from antiphon.subagents.workspace.contract import READ, Workspace, workspace_of
 from antiphon.workflows.steps import SINCE, SOURCES, StepFunction, step_function
+
+MOST_FILES: Final = 20_000
+"""How many files one listing gives at most."""
+
+
+@step_function("files")
+async def files(workspace: str, ctx: CallContext, match: list[str] | None = None) -> list[str]:
+    """The paths of the files in a workspace, sorted; without those that .gitignore leaves out.
+
+    Args:
+        workspace: which one.
+        ctx: of the call.
+        match: patterns such as ``src/**/*.py``, of which a path fits one; None for every file.
+    """
+    from antiphon.subagents.tools.files.finding import PathPattern
+    from antiphon.subagents.workspace.files import Files, Walk
+
+    fitting = [PathPattern(pattern) for pattern in match or ("**",)]
+
+    def found() -> list[str]:
+        walk = Walk(Files(workspace_of(ctx).root))
+        return sorted(one.path for one in walk.below("") if any(fits(one.path) for fits in fitting))
+
+    paths = await anyio.to_thread.run_sync(found)
+    if len(paths) > MOST_FILES:
+        raise UsageError(f"{len(paths):,} files fit, and a listing has at most {MOST_FILES:,}", advice="narrow `match`")
+    return paths
 
 
 @step_function("tree")
@@ -95,6 +122,6 @@ def _writable(ctx: CallContext) -> Workspace:
 
 
 STEPS: Final[Mapping[str, StepFunction]] = {
-    step.name: step for step in (tree, restore, diff, run_suite, run_analysers, merge)
+    step.name: step for step in (files, tree, restore, diff, run_suite, run_analysers, merge)
 }
 """By name."""

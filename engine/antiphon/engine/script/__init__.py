@@ -1,1 +1,1 @@
-"""What a script holds: lazy calls, and the runtimes that run scripts (today: trusted files, in process)."""
+"""What a script holds: lazy calls; and the runtimes that run scripts: trusted files in process, all others confined."""

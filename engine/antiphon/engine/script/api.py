@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar, cast, overload
 
 from antiphon.engine import constructs, fanout
 from antiphon.engine.amount import DIMENSIONS, SCALED, Amount, Dimension, from_nano
+from antiphon.engine.asking import gate_before
 from antiphon.engine.boundary import Item, one_branch
 from antiphon.engine.branch import Branch, Phase, current_branch
 from antiphon.engine.call import Call, Criterion, Critic
@@ -45,6 +46,7 @@ from antiphon.engine.script.given import (
     written,
 )
 from antiphon.engine.script.lazy import Lazy
+from antiphon.engine.script.replanning import replan as replan
 from antiphon.tracing.log import Json
 
 T = TypeVar("T")
@@ -352,7 +354,7 @@ def phase(title: str, *, reserve: LimitsLike = None) -> None:
     span = run.span(here.path, f"phase {title} {here.take_phase()}")
     kept = _keep(here, amount_of(reserve)) if reserve is not None else None
     run.log.enqueue("phase.started", here.path, {"title": title, **run.span_fields(span, here.span)})
-    here.phase = Phase(title, here, span, kept, around=here.phase)
+    here.phase = Phase(title, here, span, kept, around=here.phase, gate=gate_before(here, title))
 
 
 def _keep(here: Branch, amount: Amount) -> Keep:

@@ -154,7 +154,12 @@ def task_of(task: object, extra: tuple[object, ...]) -> str:
 
 def limits_of(given: LimitsLike) -> Limits | None:
     """Limits as given, or read from an object."""
-    return given if given is None or isinstance(given, Limits) else Limits.parse(given)
+    if given is None or isinstance(given, Limits):
+        return given
+    if not isinstance(cast("object", given), Mapping):
+        kind = type(given).__name__
+        raise UsageError(f"limits= takes an object of limits, not {kind}", advice='limits={"usd": "1"}')
+    return Limits.parse(given)
 
 
 def amount_of(given: LimitsLike) -> Amount:

@@ -25,6 +25,7 @@ from antiphon.subagents.model.contract import ToolCall
 from antiphon.subagents.prompt.delimiting import legible
 from antiphon.subagents.tools.choosing import unwrapped
 from antiphon.subagents.tools.contract import Misfit, Tool, ToolResult
+from antiphon.subagents.workspace.files.viewing import viewing
 from antiphon.tracing import Json, LogClosed, LogFailed
 
 MOST_CHARACTERS: Final = 32_000
@@ -159,7 +160,7 @@ async def _performed(tool: Tool, arguments: Mapping[str, Json], box: Toolbox) ->
     """The answer of a tool that may be called, and that what it did was allowed."""
     token = _CURRENT.set(box)
     try:
-        with box.acting(tool, arguments):
+        with box.acting(tool, arguments), viewing(box.policy.view(tool)):
             async with box.watched(tool) as before:
                 answer = await _answer(tool, arguments, box.ctx)
             return await box.held(tool, arguments, before, answer)

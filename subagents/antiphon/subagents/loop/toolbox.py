@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 import anyio
 
 from antiphon.engine import CallContext
+from antiphon.engine.denial import Outside, tell
 from antiphon.subagents.loop.anomaly import NOT_CALLED
 from antiphon.subagents.prompt.delimiting import legible
 from antiphon.subagents.tools.asking import act_of, consent_in, question
@@ -146,6 +147,7 @@ class Toolbox:
         listed = ", ".join(strays[:_LISTED])
         why = f"it changed {listed}{more}, which it may not; all files are again what they were before it"
         self.ctx.note(f"{tool.spec.name} {DENIED}{why}")
+        self._tell_denied(tool.spec.name, "scope.write", why)
         return ToolResult(f"{DENIED}{why}\n{answer.text}", failed=answer.failed or tool.traits.cost == "write")
 
     # --- the policy -----------------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ class Toolbox:
             )
         name, ruling = tool.spec.name, self.policy.ruling(tool, arguments, self._is_folder, self._really)
         if ruling.mode == "deny":
-            return self._denied(name, ruling.why)
+            return self._denied(name, ruling.why, ruling.outside)
         required = self.policy.required(tool)
         if required and (missing := unmet(required, (*self._before, *self.checks), await self.tree())):
             return ToolResult(f"{NOT_CALLED}{missing}", failed=True)
@@ -180,9 +182,17 @@ class Toolbox:
             return path
         return path if real == ".." or real.startswith("../") else real
 
-    def _denied(self, name: str, why: str) -> ToolResult:
+    def _denied(self, name: str, why: str, field: str = "") -> ToolResult:
         self.ctx.note(f"{name} {DENIED}{why}")
+        if field:
+            self._tell_denied(name, field, why)
         return ToolResult(f"{DENIED}{why}", failed=True)
+
+    def _tell_denied(self, name: str, field: str, why: str) -> None:
+        """Put it into the log and the census of what was denied: it is the same one where a turn is repeated."""
+        self._asked[DENIED] += 1
+        outside = Outside(f"tool {legible(name)[:64]}", field, why)
+        tell(self.ctx.run, self.ctx.path, outside, at=f"{self._turn}.{self._asked[DENIED]}")
 
     async def _allowed(self, tool: Tool, arguments: Mapping[str, Json], why: str) -> bool:
         """A person's yes or no: recorded, and never asked for again where the call goes on after a stop."""

@@ -1,8 +1,9 @@
-"""The filter of system calls: a classic BPF program, assembled here, that the kernel runs at every call.
+"""Filters of system calls: classic BPF programs, assembled here, that the kernel runs at every call.
 
-Allowed is what is not named: analysers are too different for a list of what they may do, and what they can reach is
-already decided by mounts or by Landlock. Denied is what gets around those, what speaks to other processes or to the
-network, and what only widens the surface of the kernel. See `seccomp(2)` and the kernel's `seccomp_filter.rst`.
+`Filter` is for commands. Allowed is what is not named: analysers are too different for a list of what they may do, and
+what they can reach is already decided by mounts or by Landlock. Denied is what gets around those, what speaks to other
+processes or to the network, and what only widens the surface of the kernel. `Computing` is the other way round: a short
+list of what is allowed, for a process that only computes. See `seccomp(2)` and the kernel's `seccomp_filter.rst`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK = 1, 5, 0xF
 _O_ACCMODE, _O_TRUNC = 0o3, 0o1000
 _SIGURG: Final = 23  # ignored unless asked for; Go's scheduler sends it to its own threads
+
+_PROT_EXEC: Final = 4
+_FUTEX_COMMAND: Final = 0x7F  # without the flags of whose it is and which clock
+_FUTEX_WAITS_AND_WAKES: Final = (0, 1, 9, 10)  # WAIT, WAKE, and both with a mask
 
 _INSTRUCTION: Final = struct.Struct("=HBBI")  # struct sock_filter
 
@@ -91,6 +96,28 @@ class Filter:
             yield "tgkill", [_argument(2), *_only(errno.EPERM, 0, _SIGURG)]
             for name in ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"):
                 yield name, [_answer(errno.EPERM)]
+
+
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """Lets a process compute, and read and write what it has open; all else is refused with EPERM.
+
+    No file or socket can be opened, no process or thread made, signalled or looked at, no memory made executable.
+    """
+
+    def assemble(self, machine: Machine) -> bytes:
+        """The program, as `struct sock_filter[]`."""
+        body = (*_prologue(machine), *self._body(machine), _answer(errno.EPERM))
+        return b"".join(_INSTRUCTION.pack(*one) for one in body)
+
+    def _body(self, machine: Machine) -> Iterator[_Code]:
+        for name in syscalls.COMPUTING:
+            yield from _when(name, machine, [_answer(None)])
+        for name in ("mmap", "mprotect"):
+            executable = [_argument(2), (_JUMP_SET, 0, 1, _PROT_EXEC), _answer(errno.EPERM), _answer(None)]
+            yield from _when(name, machine, executable)
+        command: _Code = (_AND, 0, 0, _FUTEX_COMMAND)
+        yield from _when("futex", machine, [_argument(1), command, *_only(errno.EPERM, *_FUTEX_WAITS_AND_WAKES)])
 
 
 _Code = tuple[int, int, int, int]  # operation, jump if true, jump if false, constant

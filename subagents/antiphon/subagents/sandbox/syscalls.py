@@ -153,6 +153,28 @@ EXAMINED: Final = (
     "openat2",
     "prlimit64",
 )
+# All that is left to a process which computes and speaks through what is open already (`seccomp.Computing`).
+COMPUTING: Final = (
+    "read",
+    "write",
+    "poll",
+    "ppoll",
+    "close",
+    "munmap",
+    "mremap",
+    "madvise",
+    "brk",
+    "sched_yield",
+    "restart_syscall",
+    "clock_gettime",
+    "clock_getres",
+    "gettimeofday",
+    "time",
+    "getrandom",
+    "rt_sigreturn",
+    "exit",
+    "exit_group",
+)
 
 NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "ptrace": (101, 117),
@@ -268,6 +290,28 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "openat": (257, 56),
     "openat2": (437, 437),
     "prlimit64": (302, 261),
+    "read": (0, 63),
+    "write": (1, 64),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "close": (3, 57),
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "munmap": (11, 215),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "brk": (12, 214),
+    "futex": (202, 98),
+    "sched_yield": (24, 124),
+    "restart_syscall": (219, 128),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "gettimeofday": (96, 169),
+    "time": (201, None),
+    "getrandom": (318, 278),
+    "rt_sigreturn": (15, 139),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
 }
 """x86_64, aarch64."""
 

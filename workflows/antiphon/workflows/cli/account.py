@@ -56,6 +56,8 @@ def _rows(story: Story) -> Iterator[tuple[str, str]]:
     yield from _some("cut off" if seen.state != "running" else "in flight", _in_flight(story))
     asked = {path: question.partition("\n")[0] for path, question in seen.pending.items()}
     yield from _some("asks", [f"{question}  ({path})" for path, question in asked.items()])
+    denied = [_denied(mapping(entry)) for entry in sequence(story.ending.get("denied"))]
+    yield from _some("denied", denied, most=10)
     missing = [" ".join(map(str, sequence(entry))) for entry in sequence(story.ending.get("missing"))]
     yield from _some("missing", missing, most=3)
     yield from _some("unawaited", list(map(str, sequence(story.ending.get("unawaited")))))
@@ -136,6 +138,12 @@ def _in_flight(story: Story) -> list[str]:
     return [f"{entry.path} {entry.sort} {entry.label or entry.name}" for entry in story.in_flight]
 
 
+def _denied(entry: dict[str, Any]) -> str:
+    """What was outside of the manifest; the field that would declare it; how often."""
+    field, often = entry.get("field") or "of several fields", entry.get("count")
+    return f"{entry.get('what', '')} ({field})" + (f", {often:,} times" if isinstance(often, int) and often > 1 else "")
+
+
 def _some(label: str, texts: list[str], most: int = _SHOWN) -> Iterator[tuple[str, str]]:
     for text in texts[:most]:
         yield label, text
@@ -180,6 +188,7 @@ def story_json(story: Story, entry: Entry, depth: int | None) -> str:
         "in_flight": [{"path": e.path, "call": e.sort, "name": e.label or e.name} for e in story.in_flight],
         "pending": seen.pending,
         "missing": sequence(story.ending.get("missing")),
+        "denied": sequence(story.ending.get("denied")),
         "unawaited": sequence(story.ending.get("unawaited")),
         "decisions": [{"path": d.path, "decision": d.decision, "value": d.value} for d in story.decisions],
         "notes": [{"path": path, "text": text} for path, text in story.notes],

@@ -24,7 +24,7 @@ _STYLES = {"yes": "good", "weaker": "warn", "no": "bad", "absent": "dim"}
 @runs_dir_option
 @json_option
 def command(sandbox: str | None, mcp: tuple[str, ...], runs_dir: Path | None, json: bool) -> int:
-    """Show which sandbox confines commands here and why, which analysers there are, and what is missing.
+    """Show which sandbox confines commands here and why, which runtimes confine scripts, and what is missing.
 
     Exits with 0 if a sandbox works (with --sandbox: that one), runs can be written, and the MCP servers that are named
     can be used; with 1 if not.

@@ -67,6 +67,10 @@ def _end_of(name: str) -> End:
         from antiphon.workflows.cli.build_end import BuildEnd
 
         return BuildEnd()
+    if name == "plan":
+        from antiphon.workflows.cli.plan_end import PlanEnd
+
+        return PlanEnd()
     from antiphon.workflows.cli.audit_end import AuditEnd
 
     return AuditEnd()

@@ -1,7 +1,8 @@
-"""What `antiphon doctor` finds: the sandboxes, the kernel, the analysers and the place for runs, each really tried."""
+"""What `antiphon doctor` finds: sandboxes, runtimes, the kernel, analysers, the place for runs; each really tried."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -14,6 +15,9 @@ from typing import Final, Literal
 
 import anyio
 
+from antiphon.engine.script.monty import MontyRuntime, MontyUnusable, monty_version
+from antiphon.engine.script.runtime import GuestLimits, Program, Runtime
+from antiphon.subagents.jail import probe_jail
 from antiphon.subagents.sandbox import BACKENDS, BANNER, Probe, Sandbox, SandboxUnusable, choose, probe
 from antiphon.subagents.sandbox.container import client_of
 from antiphon.subagents.sandbox.kernel import landlock_abi, user_namespaces
@@ -26,6 +30,9 @@ from antiphon.workflows.places import runs_home
 State = Literal["yes", "weaker", "no", "absent"]
 
 _CONTAINERS: Final = ("docker", "podman")
+_SCRIPT: Final = Program(source="async def main():\n    return 6 * 7\n", file="doctor.py", token="doctor")
+_SCRIPT_VALUE: Final = 42
+_SCRIPT_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ def examine(wanted: str | None = None, runs_dir: Path | None = None) -> Examinat
     return Examination(
         sections={
             "sandboxes": (*map(_of_probe, probes), *_clients()),
+            "runtimes": (_jail(), _monty()),
             "kernel": tuple(_kernel()),
             "python": tuple(_python()),
             "analysers": tuple(_analysers(sandbox)),
@@ -129,6 +137,40 @@ def _clients() -> Iterator[Item]:
         else:
             told = f"{client}; used only when asked for, with an image that holds the analysers"
             yield Item(engine, "absent", told, f"antiphon doctor --sandbox {engine}:IMAGE")
+
+
+def _jail() -> Item:
+    """The runtime that confines what a model wrote, tried with a script."""
+    tried = probe_jail()
+    facts = ", ".join(tried.facts)
+    if tried.runtime is None:
+        return Item("jail", "no", f"{tried.reason} ({facts})", tried.advice)
+    trouble = anyio.run(_trouble, tried.runtime)
+    if trouble:
+        return Item("jail", "no", f"{trouble} ({facts})", "antiphon run FILE --runtime monty")
+    told = f"{tried.reason}; {facts}" if tried.reason else facts
+    return Item("jail", "weaker" if tried.reason else "yes", told, tried.advice)
+
+
+def _monty() -> Item:
+    """The portable runtime, which nobody has to have."""
+    try:
+        runtime = MontyRuntime()
+    except MontyUnusable as error:
+        return Item("monty", "absent", error.reason, error.advice or "")
+    trouble = anyio.run(_trouble, runtime)
+    told = f"pydantic-monty {monty_version()}"
+    return Item("monty", "no" if trouble else "yes", f"{trouble} ({told})" if trouble else told)
+
+
+async def _trouble(runtime: Runtime) -> str:
+    """Why a short script did not run to its end; "" if it did."""
+    try:
+        async with runtime.guest(_SCRIPT, GuestLimits(turn_seconds=_SCRIPT_SECONDS)) as guest:
+            said = await guest.receive()
+    except AntiphonError as error:
+        return error.message
+    return "" if said is not None and json.loads(said).get("value") == _SCRIPT_VALUE else "its script came to nothing"
 
 
 def _kernel() -> Iterator[Item]:

@@ -18,6 +18,11 @@ runs_dir_option = click.option(
 sandbox_option = click.option(
     "--sandbox", metavar="NAME", help="What the commands of completion criteria run in; antiphon doctor lists them."
 )
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(["jail", "monty", "trusted"]),
+    help="What the script runs in; by default this process, but for what a model wrote: the best that confines here.",
+)
 json_option = click.option("--json", is_flag=True, help="Print JSON on stdout.")
 run_argument = click.argument("run", metavar="RUN")
 """A run's id, a unique beginning or ending of it, `last`, or its directory."""

@@ -16,6 +16,7 @@ _RATE_SECONDS = 30.0
 _RATE_POINTS = 240
 _LASTING_SECONDS = 2.0
 KEPT_FAILURES = 20
+_MOST_DENIED = 20
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class Progress:
         self.flying: dict[str, FlyingCall] = {}
         self.news: deque[str] = deque(maxlen=1000)
         self.hidden_failures = 0
+        self._told_denied = set[str]()
         self._acts: dict[str, tuple[str, float]] = {}
         self._open_phases: Counter[str] = Counter()
         self._fans: dict[str, _FanOut] = {}
@@ -91,6 +93,7 @@ class Progress:
             "attempt.started": self._attempt_started,
             "attempt.ended": self._attempt_ended,
             "note": self._note,
+            "denied": self._denied,
             "control": self._control,
             "budget": self._budget,
         }
@@ -260,6 +263,13 @@ class Progress:
     def _note(self, path: str, data: Mapping[str, Any]) -> None:
         if path:
             self.news.append(f"note: {data.get('text', '')}")
+
+    def _denied(self, path: str, data: Mapping[str, Any]) -> None:
+        """Each thing that is denied is told once; what a tool was denied is told by its note."""
+        what = str(data.get("what", ""))
+        if "at" not in data and what not in self._told_denied and len(self._told_denied) < _MOST_DENIED:
+            self._told_denied.add(what)
+            self.news.append(f"denied: {data.get('reason', '')}  ({path})")
 
     def _control(self, _path: str, data: Mapping[str, Any]) -> None:
         if "pause" in data and data["pause"] != "asked":  # whoever asked has said so

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, TypedDict, Unpack, get_args
 
 import click
 
+from antiphon.workflows.cli.approval_options import Typed
 from antiphon.workflows.cli.mcp_options import mcp_option
 from antiphon.workflows.cli.model_options import model_options
 from antiphon.workflows.cli.options import (
-    OptionalValues,
     json_option,
     performing_options,
     run_argument,
     runs_dir_option,
+    runtime_option,
     sandbox_option,
 )
 from antiphon.workflows.cli.policy_options import allow_option, ask_option
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
     from antiphon.workflows.running import Options
 
 ALL = "*"
+_VERSION: Final = re.compile(r"[0-9a-f]{32,64}")
 
 
-class _Resume(OptionalValues):
+class _Resume(Typed):
     """Its optional values."""
 
     bare: ClassVar[Mapping[str, str]] = {"--retry-failed": ALL, "--approve": ALL, "--deny": ALL}
@@ -50,13 +53,15 @@ class Asked:
         budget: the top-up as typed, or empty.
         answers: yes or no by path; ``*`` for every open question.
         retry: kinds of failures to perform again.
-        performed: whether anything was said of how it is to be performed: models, tools, a sandbox.
+        performed: whether anything was said of how it is to be performed: models, tools, a sandbox, a runtime.
+        version: the hash of the script that is agreed to, or empty.
     """
 
     budget: str = ""
     answers: dict[str, bool]
     retry: frozenset[str] = frozenset()
     performed: bool = False
+    version: str = ""
 
     @property
     def can_be_left(self) -> bool:
@@ -79,6 +84,7 @@ class Given(TypedDict):
     ask: tuple[str, ...]
     mcp: tuple[str, ...]
     sandbox: str | None
+    runtime: str | None
     runs_dir: Path | None
     backend: str | None
     concurrency: int | None
@@ -91,7 +97,7 @@ class Given(TypedDict):
 @run_argument
 @click.option("--budget", metavar="+AMOUNT", help="Raise the run's limits: +2usd, +500agent_calls.")
 @click.option("--retry-failed", "retry", multiple=True, metavar="[=KIND]", help="Perform failed calls again.")
-@click.option("--approve", multiple=True, metavar="[=PATH]", help="Answer yes.")
+@click.option("--approve", multiple=True, metavar="[=PATH]", help="Answer yes; with a hash: agree to a script.")
 @click.option("--deny", multiple=True, metavar="[=PATH]", help="Answer no; with a tool's name: never call it.")
 @click.option("--trust", is_flag=True, help="Execute the script of a run that was not made here.")
 @model_options
@@ -99,6 +105,7 @@ class Given(TypedDict):
 @ask_option
 @mcp_option
 @sandbox_option
+@runtime_option
 @runs_dir_option
 @performing_options
 @json_option
@@ -120,12 +127,14 @@ def command(run: str, **given: Unpack[Given]) -> int:
         backend=given["backend"],
     )
     refused, denied = denied_tools(given["deny"])
-    performing = (given["models"], given["prices"], given["rates"], given["sandbox"], given["mcp"])
+    approved, version = _approved(given["approve"])
+    performing = (given["models"], given["prices"], given["rates"], given["sandbox"], given["mcp"], given["runtime"])
     asked = Asked(
         budget=given["budget"] or "",
-        answers=_answers(given["approve"], refused),
+        answers=_answers(approved, refused),
         retry=_kinds(given["retry"]),
-        performed=any((*performing, given["allow"], given["ask"], denied)),
+        performed=any((*performing, given["allow"], given["ask"], denied, version)),
+        version=version,
     )
     options = _options(given, asked, held, denied)
     place = find_run(runs_home(held.runs_dir), run)
@@ -134,6 +143,9 @@ def command(run: str, **given: Unpack[Given]) -> int:
     _check(place, asked)
     presentation = Presentation(backend=held.backend, json=given["json"], plain=given["plain"])
     try:
+        from antiphon.workflows.cli.approving import agreed_again
+
+        options = replace(options, approving=agreed_again(place, asked.version))
         return _gone_on(place, options, presentation, given["trust"], given["models"])
     except LogBusy:  # it began between our look and our attempt
         if _left_to_owner(place, asked):
@@ -148,6 +160,7 @@ def _options(given: Given, asked: Asked, held: Configuration, denied: tuple[str,
     from antiphon.workflows.cli.performing import settings_of
     from antiphon.workflows.cli.policy_options import tools_asked
     from antiphon.workflows.running import Options
+    from antiphon.workflows.runtimes import RuntimeAsked
 
     servers = mcp_asked(held, given["mcp"])
     tell_servers(servers.servers())
@@ -159,6 +172,7 @@ def _options(given: Given, asked: Asked, held: Configuration, denied: tuple[str,
         mcp=servers,
         mcp_folder=folder_of(held),
         sandbox=given["sandbox"],
+        runtime=RuntimeAsked(name=given["runtime"] or "", trust=given["trust"]),
     )
 
 
@@ -181,6 +195,12 @@ def _gone_on(
     code = perform_and_report(go_on, options, presentation, report=end.report, judge=end.judged)
     end.say_verdict()
     return code
+
+
+def _approved(approve: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """What `--approve` was given: places of questions, and the hash of a script's version."""
+    versions = [one for one in approve if _VERSION.fullmatch(one)]
+    return tuple(one for one in approve if one not in versions), versions[-1] if versions else ""
 
 
 def _answers(approve: tuple[str, ...], deny: tuple[str, ...]) -> dict[str, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,8 @@ from antiphon.workflows.running import Ended
 _BEST: Final = ("fixed", "integration")
 """The patches that `fix` and `build` end with, among those of their workspaces."""
 _LABEL_COLUMNS = 10
+_QUESTION_LINES: Final = 12
+_DENIED_LINES: Final = 10
 
 
 def facts(ended: Ended, progress: Progress, exit_code: int) -> str:
@@ -34,6 +36,7 @@ def facts(ended: Ended, progress: Progress, exit_code: int) -> str:
         "census": {title: census.to_json() for title, census in result.census.items()},
         "calls": {title: census.to_json() for title, census in result.calls.items()},
         "failures": dict(progress.failures),
+        "denied": result.denied.to_json(),
         "missing": [{"path": m.path, "kind": m.kind, "reason": m.reason} for m in result.missing],
         "spent": result.spent.to_json(),
         "reuse": {
@@ -75,15 +78,11 @@ def _rows(ended: Ended, progress: Progress) -> Iterator[tuple[str, str]]:
     yield "calls", told or "none"
     if progress.failures:
         yield "failures", ", ".join(f"{count:,} {sort}" for sort, count in progress.failures.most_common())
+    yield from denied_rows(result.denied.to_json())
     yield "spent", amount(result.spent.to_json())
     if result.reuse.reused:
         yield "reused", _reuse(result)
-    for path, question in result.pending.items():
-        first, more, _ = question.partition("\n")
-        yield "asks", f"{first}  ({path})"
-        if more:
-            where = path.partition("#")[0]
-            yield "", f"all of it: antiphon show {ended.place.run_id} --transcript {where}"
+    yield from _asked_rows(ended)
     patches = [report for report in ended.reports if report.suffix == ".patch"]
     for report in ended.reports:
         yield ("patch" if report in patches else "report"), short_path(report)
@@ -96,6 +95,33 @@ def _rows(ended: Ended, progress: Progress) -> Iterator[tuple[str, str]]:
     yield "verify", f"antiphon verify {ended.place.run_id} --head {ended.head}"
     for command in next_commands(result, ended.place.run_id):
         yield "next", command
+
+
+def _asked_rows(ended: Ended) -> Iterator[tuple[str, str]]:
+    """What waits for an answer: all that a question of the run's own says, and where to read the rest of a tool's."""
+    for path, question in ended.result.pending.items():
+        first, _, more = question.partition("\n")
+        yield "asks", f"{first}  ({path})"
+        where, _, of_call = path.partition("#")
+        if of_call and more:
+            yield "", f"all of it: antiphon show {ended.place.run_id} --transcript {where}"
+        elif more:
+            yield from (("", line) for line in more.split("\n")[:_QUESTION_LINES])
+
+
+def denied_rows(denied: Sequence[Json]) -> Iterator[tuple[str, str]]:
+    """What was outside of the manifest, as `Denials.to_json` says it, each with the field that would declare it."""
+    label = "denied"
+    for one in denied[:_DENIED_LINES]:
+        match one:
+            case {"what": str(what), "field": str(field), "count": int(count)}:
+                often = f", {count:,} times" if count > 1 else ""
+                yield label, f"{what} ({field or 'of several fields'}){often}"
+                label = ""
+            case _:
+                continue
+    if len(denied) > _DENIED_LINES:
+        yield "", f"and {len(denied) - _DENIED_LINES} more"
 
 
 def _reuse(result: RunResult) -> str:
@@ -120,6 +146,8 @@ def next_commands(result: RunResult, run_id: str) -> list[str]:
             # A tool is approved by its place: a bare answer would hold for all that is asked from then on.
             place = next((f"={asked}" for asked in result.pending if "#" in asked), "")
             return [f"{resume} --approve{place}", f"{resume} --deny{place}"]
+        case "paused", "replan":
+            return [f"antiphon replan {run_id}"]
         case (("paused" | "stopped"), _):
             return [resume]
         case _:

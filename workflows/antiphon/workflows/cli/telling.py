@@ -84,6 +84,7 @@ class _Teller:
             "decision": self._decision,
             "note": self._note,
             "control": self._control,
+            "forked": self._forked,
             "report": self._report,
         }
 
@@ -220,6 +221,11 @@ class _Teller:
     def _control(self, _event: Event, data: Mapping[str, Any]) -> None:
         what = _text(data, "ask") or ("pause" if "pause" in data else "control")
         told = " ".join(text for text in (what, _text(data, "budget"), _text(data, "reason")) if text)
+        if len(self.story.controls) < _MOST_NOTES:
+            self.story.controls.append(told)
+
+    def _forked(self, _event: Event, data: Mapping[str, Any]) -> None:
+        told = f"a fork of {_text(data, 'run')}, with the script of the plan {_text(data, 'plan')}"
         if len(self.story.controls) < _MOST_NOTES:
             self.story.controls.append(told)
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final, cast
 from pydantic import Field
 
 from antiphon.engine import CallContext
-from antiphon.subagents.process import Completed, Unavailable
+from antiphon.subagents.runtimes import RuntimeUnusable, choose_runtime
 from antiphon.subagents.tools.choosing import CALL_TOOL
 from antiphon.subagents.tools.commands.kept import both_ends
-from antiphon.subagents.tools.commands.snippets import MOST_CALLS, MOST_OUTPUT_BYTES, Called, Ran, run_snippet
+from antiphon.subagents.tools.commands.snippets import MOST_CALLS, Called, Ran, run_snippet
 from antiphon.subagents.tools.contract import Tool, ToolResult, Traits
 from antiphon.subagents.tools.function import function_tool
 from antiphon.subagents.tools.paging import one_line
@@ -20,19 +20,19 @@ from antiphon.subagents.workspace.contract import workspace_of
 from antiphon.tracing import Json
 
 _NAME: Final = "run_code"
-_PARSE: Final = 3
 _LISTED: Final = 40
 _ARGUMENTS: Final = 120
 _DESCRIPTION: Final = (
     "Run a Python snippet that calls your other tools: `text = tools.read(path='a.py')`. Every tool that you may call"
     " is a function of `tools` that takes its arguments by name and returns its answer as text; where it fails it"
     " raises ToolFailed with that text. You get what the snippet prints and the value of its last expression. Use it to"
-    f" do many calls at once, or to filter what they say. At most {MOST_CALLS} calls. The snippet itself has the"
-    " standard library and nothing else: no files, no network, no other packages; tools.run runs programs."
+    f" do many calls at once, or to filter what they say. At most {MOST_CALLS} calls. The snippet itself has what"
+    " only computes of the standard library (json, re, math, collections, …) and nothing else: no files, no network, no"
+    " other packages; tools.run runs programs."
 )
 
 
-@function_tool(name=_NAME, description=_DESCRIPTION, version="1", traits=Traits(cost="process", works=True))
+@function_tool(name=_NAME, description=_DESCRIPTION, version="2", traits=Traits(cost="process", works=True))
 async def run_code(
     code: Annotated[str, Field(description="Python source", min_length=1, max_length=200_000)],
     seconds: Annotated[int, Field(description="wall time, that of the tools included", ge=1, le=1_800)] = 300,
@@ -52,14 +52,19 @@ async def run_code(
             return ToolResult(f"a snippet does not call {_NAME}", failed=True)
         return await perform_tool(tool, name, arguments, ctx)
 
+    workspace_of(ctx)  # where its tools work
+    try:
+        runtime = choose_runtime()
+    except RuntimeUnusable as error:
+        return ToolResult(f"it could not be started: {error.message}; {error.advice}", failed=True)
     ran = await run_snippet(
         code,
-        sandbox=workspace_of(ctx).sandbox,
+        runtime=runtime,
         tools={name: _parameters(tool) for name, tool in tools.items()},
         perform=perform,
         seconds=seconds,
     )
-    return told_of(ran, seconds)
+    return told_of(ran)
 
 
 def _parameters(tool: Tool) -> Sequence[str]:
@@ -67,38 +72,13 @@ def _parameters(tool: Tool) -> Sequence[str]:
     return list(cast("dict[str, Any]", properties)) if isinstance(properties, dict) else []
 
 
-def told_of(ran: Ran, seconds: float) -> ToolResult:
+def told_of(ran: Ran) -> ToolResult:
     """A snippet that was run, as a model reads it."""
-    if isinstance(ran.ended, Unavailable):
-        return ToolResult(f"it could not be started: {ran.ended.reason}; {ran.ended.advice}", failed=True)
-    how = _how(ran.ended, ran.broken, seconds)
-    parts = [how] if how else []
-    if ran.ended is not None:
-        said = [each.decode("utf-8", "backslashreplace").strip("\n") for each in (ran.ended.stdout, ran.ended.stderr)]
-        parts += [both_ends(text.split("\n")) for text in said if text]
+    parts = [ran.problem] if ran.problem else []
+    said = [text.strip("\n") for text in (ran.output, ran.value or "", ran.detail)]
+    parts += [both_ends(text.split("\n")) for text in said if text]
     parts += ["(it printed nothing, and its last line is no expression with a value)"] if not parts else []
-    return ToolResult("\n".join([*parts, *_listed(ran.calls)]), failed=bool(how))
-
-
-def _how(ended: Completed | None, broken: str, seconds: float) -> str:
-    """What went wrong; "" if nothing did."""
-    if broken or ended is None:
-        return f"it was ended: {broken or 'it went wrong'}"
-    if ended.timed_out:
-        return f"it was ended after {seconds:g} s"
-    if ended.truncated:
-        return f"it was ended: it printed more than {MOST_OUTPUT_BYTES:,} bytes"
-    if ended.excess:
-        return f"it was ended: it used more {ended.excess} than a snippet may"
-    if ended.exit == _PARSE:
-        return "it does not parse, and was not run:"
-    return _status(ended)
-
-
-def _status(ended: Completed) -> str:
-    if ended.exit is not None and ended.exit < 0:
-        return f"it was ended by signal {-ended.exit}"
-    return "it raised, or ended by itself with a status:" if ended.exit else ""
+    return ToolResult("\n".join([*parts, *_listed(ran.calls)]), failed=bool(ran.problem))
 
 
 def _listed(calls: Sequence[Called]) -> list[str]:

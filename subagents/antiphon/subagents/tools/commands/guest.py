@@ -1,118 +1,145 @@
-"""Runs a snippet that a model wrote, and hands its calls of tools to the host. Started by `snippets.py`, in a sandbox.
+"""The text that a snippet is run with: its `tools`, in the dialect of every runtime, and the value of its last line.
 
-It has no rights of its own, so nothing here guards anything: the host believes no word of what comes from it. Standard
-library only, as it runs without site packages.
+Nothing of a snippet is executed here: it is parsed, to say at once that it does not, and to find its last expression.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import linecache
-import os
-import sys
-import threading
-import traceback
-from types import TracebackType
-from typing import Any
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-_NAME = "<snippet>"
-_PARSE, _RAISED = 3, 1
+FILE: Final = "snippet"
+"""What errors call it."""
+ASKED: Final = "tool"
+"""The key under which a snippet asks for a tool: it does so as a script asks for a value of the run's state."""
+_LARGEST: Final = 1_000_000
 
+_BEFORE: Final = """\
+import json as _snippet_json
 
-class ToolFailed(Exception):
-    """A tool answered that it failed; its text is the message."""
-
-
-class Tools:
-    """What `tools` is in a snippet: each tool is a function that returns its answer as text."""
-
-    def __init__(self, names: dict[str, list[str]], ask: int, answer: int) -> None:
-        self._names, self._ask = names, ask
-        self._answers = os.fdopen(answer, "rb")
-        self._one_at_a_time = threading.Lock()
-
-    def __getattr__(self, name: str) -> Any:
-        """The tool of that name; the host says whether there is one."""
-
-        def call(*given: Any, **named: Any) -> str:
-            parameters = self._names.get(name, [])
-            if len(given) > len(parameters):
-                raise TypeError(f"tools.{name} takes at most {len(parameters)} arguments: {', '.join(parameters)}")
-            return self._call(name, {**dict(zip(parameters, given, strict=False)), **named})
-
-        return call
-
-    def __dir__(self) -> list[str]:
-        return sorted(self._names)
-
-    def _call(self, name: str, arguments: dict[str, Any]) -> str:
-        frame = json.dumps({"tool": name, "arguments": arguments}).encode() + b"\n"
-        with self._one_at_a_time:
-            while frame:
-                frame = frame[os.write(self._ask, frame) :]
-            line = self._answers.readline()
-        said = json.loads(line)
-        if not said["ok"]:
-            raise ToolFailed(said["text"])
-        return str(said["text"])
+_snippet_get, _snippet_last = get, None
 
 
-def _parsed(source: str) -> tuple[Any, Any]:
-    """The snippet as statements, and its last one as an expression if it is one."""
-    tree = ast.parse(source, _NAME)
-    last = None
-    if tree.body and isinstance(tree.body[-1], ast.Expr):
-        expression = tree.body.pop()
-        assert isinstance(expression, ast.Expr)
-        last = compile(ast.Expression(expression.value), _NAME, "eval")
-    return compile(tree, _NAME, "exec"), last
+def _snippet_call(name, parameters, given, named):
+    if len(given) > len(parameters):
+        raise TypeError(f"tools.{name} takes at most {len(parameters)} arguments: {', '.join(parameters)}")
+    arguments = {**dict(zip(parameters, given)), **named}
+    answer = _snippet_get("tool", {"name": name, "arguments": arguments})
+    if not answer["ok"]:
+        raise ToolFailed(answer["text"])
+    return answer["text"]
 
 
-def _told(value: object) -> str:
-    if isinstance(value, str):
+def _snippet_tool(name, parameters):
+    def call(*given, **named):
+        return _snippet_call(name, parameters, given, named)
+
+    return _snippet_hidden(call)
+
+
+def _snippet_told(value):
+    if value is None or isinstance(value, str):
         return value
     try:
-        return json.dumps(value, ensure_ascii=False, indent=1)
+        return _snippet_json.dumps(value, ensure_ascii=False, indent=1)
     except (TypeError, ValueError, RecursionError):
         return repr(value)
 
 
-def _own(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback that is in the snippet."""
-    while trace is not None and trace.tb_frame.f_code.co_filename != _NAME:
-        trace = trace.tb_next
-    return trace
+class _SnippetTools:
+    pass
 
 
-def _report(error: BaseException) -> None:
-    lines = traceback.format_exception(type(error), error, _own(error.__traceback__))
-    # Frames of this file come after those of the snippet, where a tool failed.
-    sys.stderr.write("".join(line for line in lines if not line.startswith("  File ") or f'"{_NAME}"' in line))
+tools = _SnippetTools()
+for _snippet_name, _snippet_parameters in NAMES.items():
+    setattr(tools, _snippet_name, _snippet_tool(_snippet_name, _snippet_parameters))
+"""
+_PORTABLE: Final = """\
+ToolFailed = CallFailed
 
 
-def main(argv: list[str]) -> int:
-    """Run the snippet in the file `argv[1]`; its calls go out by `argv[2]` and come back by `argv[3]`."""
-    with open(argv[1], encoding="utf-8", errors="surrogateescape") as file:
-        given = json.load(file)
-    source = given["code"]
-    tools = Tools(given["tools"], os.open(argv[2], os.O_WRONLY), os.open(argv[3], os.O_RDONLY))
-    linecache.cache[_NAME] = (len(source), None, source.splitlines(keepends=True), _NAME)
-    try:
-        body, last = _parsed(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        sys.stderr.write("".join(traceback.format_exception_only(type(error), error)))
-        return _PARSE
-    names: dict[str, Any] = {"__name__": "__main__", "tools": tools, "ToolFailed": ToolFailed}
-    try:
-        exec(body, names)
-        if last is not None and (value := eval(last, names)) is not None:
-            print(_told(value))
-    except Exception as error:
-        _report(error)
-        return _RAISED
-    return 0
+def _snippet_hidden(function):
+    return function
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+"""
+_FULL: Final = '''\
+class ToolFailed(Exception):
+    """A tool answered that it failed; its text is the message."""
+
+
+def _snippet_hidden(function):  # errors are on a line of the snippet, and on none of this
+    function.__code__ = function.__code__.replace(co_filename="tools")
+    return function
+
+
+'''
+_FULL_TOOLS: Final = """\
+_SnippetTools.__getattr__ = lambda self, name: _snippet_tool(name, [])
+_snippet_hidden(_snippet_call)
+"""
+_AFTER: Final = """
+
+async def main():
+    return _snippet_told(_snippet_last)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A snippet as a guest runs it.
+
+    Attributes:
+        text: all of it. before: how many lines of that come before the snippet's own.
+    """
+
+    text: str
+    before: int
+
+
+def snippet(code: str, tools: Mapping[str, Sequence[str]], *, full: bool) -> Snippet:
+    """What a guest runs for a snippet.
+
+    Args:
+        code: the snippet.
+        tools: names of tools with those of their parameters, in order.
+        full: whether the guest is CPython, and not a smaller dialect.
+
+    Raises:
+        SyntaxError: it does not parse.
+        ValueError, RecursionError, MemoryError: likewise.
+    """
+    names = f"NAMES = {json.dumps({name: list(parameters) for name, parameters in tools.items()})}\n"
+    before = f"{names}{_FULL}{_BEFORE}{_FULL_TOOLS}" if full else f"{names}{_PORTABLE}{_BEFORE}"
+    return Snippet(before + _with_value(code) + _AFTER, before.count("\n"))
+
+
+def _with_value(code: str) -> str:
+    """The snippet with what its last line gives kept, if that is an expression; every line stays where it was."""
+    if len(code) > _LARGEST:
+        raise ValueError(f"it is longer than {_LARGEST:,} characters")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(code, "<snippet>")
+    lines = code.encode().splitlines(keepends=True)
+    edits = [(node, "pass") for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    text = b"".join(lines)
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr):
+        begin, end = _span(lines, last)
+        text = text[:begin] + b"_snippet_last = (" + text[begin:end] + b")" + text[end:]
+    for node, instead in reversed(edits):
+        begin, end = _span(lines, node)
+        text = text[:begin] + instead.encode() + b"\n" * text[begin:end].count(b"\n") + text[end:]
+    return text.decode() + "\n"
+
+
+def _span(lines: Sequence[bytes], node: ast.stmt) -> tuple[int, int]:
+    """Where a statement begins and ends, in bytes."""
+    begin = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
+    end = sum(map(len, lines[: (node.end_lineno or node.lineno) - 1])) + (node.end_col_offset or 0)
+    return begin, end

@@ -37,7 +37,7 @@ def run_tool(environment: Environment, *, network: bool) -> Tool:
         name="run",
         description=_DESCRIPTION,
         version="1 with network" if network else "1",
-        traits=Traits(cost="network" if network else "process", works=True),
+        traits=Traits(cost="network" if network else "process", works=True, sees_all=True),
     )
     async def run(
         command: Annotated[str, Field(description="a command line for /bin/sh", min_length=1, max_length=50_000)],

@@ -1,43 +1,40 @@
-"""Runs a snippet that a model wrote in a sandbox of its own, and performs the calls of tools that it asks for.
+"""Runs a snippet that a model wrote in a guest of its own, and performs the calls of tools that it asks for.
 
-The snippet's process reaches nothing: no file of the tree, no network. It asks through one FIFO and is answered through
-another. All that comes from it is hostile input: one frame is one line of JSON, of bounded size and number, and may ask
-for nothing but a tool by its name; whether that is called is for the policy of the agent to say.
+The guest reaches nothing: no file of the tree, no network. What it asks for comes as frames, and all of them are
+hostile input; one may ask for nothing but a tool by its name, and whether that is called is for the policy of the agent
+to say.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
+import re
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, cast
 
 import anyio
 
 from antiphon.engine.errors import leading
-from antiphon.subagents.process import Completed, Unavailable, run_command
-from antiphon.subagents.sandbox import Confinement, ProcessLimits, Sandbox
-from antiphon.subagents.sandbox.confinement import MIB
-from antiphon.subagents.sandbox.scratch import private_folder
+from antiphon.engine.script.confined.frames import EndFrame, NowFrame, PrintFrame, frame_of
+from antiphon.engine.script.runtime import Guest, GuestDied, GuestLimits, Program, Runtime
+from antiphon.subagents.runtimes import MONTY
+from antiphon.subagents.tools.commands.guest import ASKED, FILE, snippet
 from antiphon.subagents.tools.contract import ToolResult
 from antiphon.tracing import Json
 
+_MIB: Final = 1 << 20
 MOST_CALLS: Final = 100
 """Of tools, by one snippet."""
-MOST_FRAME_BYTES: Final = 1 * MIB
+MOST_FRAME_BYTES: Final = 1 * _MIB
 """Of one thing that it asks for."""
-MOST_OUTPUT_BYTES: Final = 1 * MIB
-_MOST_FRAMES: Final = 3 * MOST_CALLS
+MOST_OUTPUT_BYTES: Final = 1 * _MIB
+_MOST_ASKED: Final = 3 * MOST_CALLS
 _ANSWER_CHARACTERS: Final = 200_000
-_GUEST: Final = Path(__file__).with_name("guest.py")
-_PIECE: Final = 1 << 16
-_LIMITS: Final = ProcessLimits(
-    cpu_seconds=120, file_bytes=16 * MIB, processes=16, memory_bytes=512 * MIB, scratch_bytes=16 * MIB
-)
-_SEARCH: Final = "/usr/local/bin:/usr/bin:/bin"
+_COMPUTING_SECONDS: Final = 120.0
+_SLACK_SECONDS: Final = 5.0  # our clock is the first to end it, and says so in our words
+_PLACE: Final = re.compile(rf" \({FILE}:(\d+) in ([^()]*)\)$")
 
 Perform = Callable[[str, Mapping[str, Json]], Awaitable[ToolResult]]
 """Performs one tool by its name, as if the model had called it."""
@@ -57,13 +54,16 @@ class Ran:
     """A snippet that was run.
 
     Attributes:
-        ended: how its process ended. calls: the tools that were called for it, in order.
-        broken: why it was ended for what it sent; "" if it was not.
+        output: what it printed. value: of its last expression, as text; None where there is none.
+        problem: what went wrong, in words; "" if nothing did. detail: the snippet's own error.
+        calls: the tools that were called for it, in order.
     """
 
-    ended: Completed | Unavailable | None
+    output: str = ""
+    value: str | None = None
+    problem: str = ""
+    detail: str = ""
     calls: tuple[Called, ...] = ()
-    broken: str = ""
 
 
 class _Broken(Exception):
@@ -74,53 +74,46 @@ class _Broken(Exception):
 class _Exchange:
     """The host's side of one snippet."""
 
-    ask: int
-    answer: int
+    guest: Guest
     perform: Perform
     calls: list[Called] = field(default_factory=list[Called])
-    _frames: int = 0
-    _over: bool = False
-    _waiting: anyio.CancelScope | None = None
+    printed: list[str] = field(default_factory=list[str])
+    _bytes: int = 0
+    _asked: int = 0
 
-    def stop(self) -> None:
-        """Nobody is there any more. A tool that is under way comes to its end."""
-        self._over = True
-        if self._waiting is not None:
-            self._waiting.cancel()
+    async def serve(self) -> EndFrame:
+        """Perform what is asked for until the snippet is over; how it ended. Raises `_Broken` and `GuestDied`."""
+        while True:
+            text = await self.guest.receive()
+            if text is None:
+                raise _Broken("it ended without an end")
+            match frame_of(text):
+                case EndFrame() as end:
+                    return end
+                case PrintFrame() as shown:
+                    self._print(shown.text)
+                case NowFrame() as asked:
+                    result = await self._answered(asked, len(text))
+                    said = {"ok": not result.failed, "text": result.text[:_ANSWER_CHARACTERS]}
+                    await self.guest.send(json.dumps({"id": asked.id, "value": said}))
+                case other:
+                    await self.guest.send(json.dumps({"id": other.id, "error": "a snippet has tools, and no calls"}))
 
-    async def serve(self) -> None:
-        """Perform what is asked for, until `stop`. Raises `_Broken`."""
-        buffer = bytearray()
-        while await self._ready(anyio.wait_readable, self.ask):
-            try:
-                piece = os.read(self.ask, _PIECE)
-            except BlockingIOError:
-                continue
-            start = len(buffer)
-            buffer += piece
-            while (end := buffer.find(b"\n", start)) >= 0:
-                line, start = bytes(buffer[:end]), 0
-                del buffer[: end + 1]
-                if not await self._send(await self._answered(line)):
-                    return
-            if len(buffer) > MOST_FRAME_BYTES:
-                raise _Broken(f"what it asked for is larger than {MOST_FRAME_BYTES:,} bytes")
+    def _print(self, text: str) -> None:
+        self._bytes += len(text.encode("utf-8", "surrogatepass"))
+        if self._bytes > MOST_OUTPUT_BYTES:
+            raise _Broken(f"it printed more than {MOST_OUTPUT_BYTES:,} bytes")
+        self.printed.append(text)
 
-    async def _ready(self, wait: Callable[[int], Awaitable[None]], descriptor: int) -> bool:
-        if self._over:
-            return False
-        with anyio.CancelScope() as self._waiting:
-            await wait(descriptor)
-        self._waiting = None
-        return not self._over
-
-    async def _answered(self, line: bytes) -> ToolResult:
-        self._frames += 1
-        if self._frames > _MOST_FRAMES:
-            raise _Broken(f"it asked more than {_MOST_FRAMES} times")
+    async def _answered(self, frame: NowFrame, size: int) -> ToolResult:
+        self._asked += 1
+        if self._asked > _MOST_ASKED:
+            raise _Broken(f"it asked more than {_MOST_ASKED} times")
+        if size > MOST_FRAME_BYTES:
+            raise _Broken(f"what it asked for is larger than {MOST_FRAME_BYTES:,} bytes")
         if len(self.calls) >= MOST_CALLS:
             return ToolResult(f"a snippet may call tools {MOST_CALLS} times, and did", failed=True)
-        asked = _read(line)
+        asked = _call_of(frame)
         if asked is None:
             return ToolResult("this is no call of a tool", failed=True)
         name, arguments = asked
@@ -128,105 +121,102 @@ class _Exchange:
         self.calls.append(Called(name, arguments, result.failed))
         return result
 
-    async def _send(self, result: ToolResult) -> bool:
-        """Answer the guest; False once it is not there any more."""
-        text = result.text[:_ANSWER_CHARACTERS]
-        frame = json.dumps({"ok": not result.failed, "text": text}).encode() + b"\n"
-        while frame:
-            if not await self._ready(anyio.wait_writable, self.answer):
-                return False
-            try:
-                frame = frame[os.write(self.answer, frame) :]
-            except BlockingIOError:
-                continue
-        return True
 
-
-def _read(line: bytes) -> tuple[str, Mapping[str, Json]] | None:
+def _call_of(frame: NowFrame) -> tuple[str, Mapping[str, Json]] | None:
     """The tool and the arguments that a frame asks for; None where it asks for none."""
-    if len(line) > MOST_FRAME_BYTES:
+    default: object = frame.default
+    if frame.do != "get" or frame.key != ASKED or not isinstance(default, dict):
         return None
-    try:
-        frame: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(frame, dict):
-        return None
-    asked = cast("dict[str, Any]", frame)
-    name, arguments = asked.get("tool"), asked.get("arguments")
+    asked = cast("dict[str, Any]", default)
+    name, arguments = asked.get("name"), asked.get("arguments")
     if not isinstance(name, str) or not isinstance(arguments, dict):
         return None
     return name, cast("dict[str, Json]", arguments)
 
 
 async def run_snippet(
-    code: str, *, sandbox: Sandbox, tools: Mapping[str, Sequence[str]], perform: Perform, seconds: float
+    code: str, *, runtime: Runtime, tools: Mapping[str, Sequence[str]], perform: Perform, seconds: float
 ) -> Ran:
     """Run a snippet to its end.
 
     Args:
         code: Python. `tools.NAME(…)` in it calls a tool, and raises `ToolFailed` where that failed.
-        sandbox: what confines it.
+        runtime: what confines it.
         tools: names of tools with those of their parameters, in order, for calls by position.
         perform: performs one. What it raises ends the snippet, and passes.
-        seconds: wall time after which it is ended, that of its tools included.
+        seconds: wall time after which it is ended, that of its tools included; a tool under way comes to its end.
 
     Raises:
         InfrastructureError: from `perform`.
     """
-    with private_folder() as folder:
-        given, ask, answer = (os.path.join(folder, name) for name in ("given", "ask", "answer"))
-        os.mkfifo(ask, 0o600)
-        os.mkfifo(answer, 0o600)
-        content = json.dumps({"code": code, "tools": {name: list(names) for name, names in tools.items()}})
-        await anyio.Path(given).write_text(content, encoding="utf-8")
-        # Both ends of both, so that neither opening waits for the guest nor its end is read as an end of file.
-        opened = [os.open(place, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC) for place in (ask, answer)]
-        try:
-            exchange = _Exchange(opened[0], opened[1], perform)
-            return await _run(exchange, _command(given, ask, answer), sandbox, seconds)
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
+    try:
+        whole = snippet(code, tools, full=runtime.name != MONTY)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        detail = "".join(traceback.format_exception_only(type(error), error)).rstrip()
+        return Ran(problem="it does not parse, and was not run:", detail=detail)
+    program = Program(source=whole.text, file=FILE, token=FILE)
+    try:
+        async with runtime.guest(program, _limits(seconds)) as guest:
+            ran = await _run(_Exchange(guest, perform), seconds)
+    except GuestDied as error:
+        return Ran(problem=f"it was ended: {error.reason}")
+    return _placed(ran, whole.before, code)
 
 
-@dataclass(frozen=True, slots=True)
-class _Command:
-    argv: tuple[str, ...]
-    confinement: Confinement
-
-
-def _command(given: str, ask: str, answer: str) -> _Command:
-    return _Command(
-        argv=(sys.executable, "-I", "-S", "-X", "utf8", str(_GUEST), given, ask, answer),
-        confinement=Confinement(read=(given, answer), write=(ask,), executes=True, limits=_LIMITS),
+def _limits(seconds: float) -> GuestLimits:
+    computing = min(seconds, _COMPUTING_SECONDS)
+    return GuestLimits(
+        turn_seconds=computing + _SLACK_SECONDS,
+        cpu_seconds=_COMPUTING_SECONDS,
+        frame_bytes=4 * MOST_OUTPUT_BYTES,
+        output_bytes=4 * MOST_OUTPUT_BYTES,
     )
 
 
-async def _run(exchange: _Exchange, command: _Command, sandbox: Sandbox, seconds: float) -> Ran:
-    ended: Completed | Unavailable | None = None
-    broken = ""
+async def _run(exchange: _Exchange, seconds: float) -> Ran:
+    end: EndFrame | None = None
+    problem = ""
 
-    async def serve(scope: anyio.CancelScope) -> None:
-        nonlocal broken
-        try:
-            await exchange.serve()
-        except _Broken as error:
-            broken = str(error)
-            scope.cancel()
+    async def end_late() -> None:
+        nonlocal problem
+        await anyio.sleep(seconds)
+        problem = f"it was ended after {seconds:g} s"
+        await exchange.guest.kill(problem)
 
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(serve, group.cancel_scope)
-            ended = await run_command(
-                command.argv,
-                env={"PATH": _SEARCH, "PYTHONDONTWRITEBYTECODE": "1"},
-                timeout_seconds=seconds,
-                output_limit=MOST_OUTPUT_BYTES,
-                sandbox=sandbox,
-                confinement=command.confinement,
-            )
-            exchange.stop()
+            group.start_soon(end_late)
+            try:
+                end = await exchange.serve()
+            except (_Broken, GuestDied) as error:
+                problem = problem or f"it was ended: {error.reason if isinstance(error, GuestDied) else error}"
+            group.cancel_scope.cancel()
     except ExceptionGroup as errors:
         raise leading(errors) from errors
-    return Ran(ended, tuple(exchange.calls), broken)
+    return _told(end, problem, exchange)
+
+
+def _told(end: EndFrame | None, problem: str, exchange: _Exchange) -> Ran:
+    value, detail = None, ""
+    if end is not None and end.error is not None:
+        problem, detail = "it raised:", (end.described or end.error)[:2_000]
+    elif end is not None and end.cancelled:
+        problem = "it ended by itself, by an exception that is none to raise"
+    elif end is not None and isinstance(end.value, str):
+        value = end.value
+        if len(value.encode("utf-8", "surrogatepass")) > MOST_OUTPUT_BYTES:
+            value, problem = None, f"it was ended: its last value is larger than {MOST_OUTPUT_BYTES:,} bytes"
+    return Ran("".join(exchange.printed), value, problem, detail, tuple(exchange.calls))
+
+
+def _placed(ran: Ran, before: int, code: str) -> Ran:
+    """The same with the line that an error is on as one of the snippet's own, and that line."""
+    found = _PLACE.search(ran.detail)
+    if found is None:
+        return ran
+    line, where = int(found[1]) - before, found[2]
+    lines = code.splitlines()
+    said = ran.detail[: found.start()]
+    if 0 < line <= len(lines):
+        said += f"\n  line {line}, in {where}: {lines[line - 1].strip()[:200]}"
+    return Ran(ran.output, ran.value, ran.problem, said, ran.calls)

@@ -83,6 +83,11 @@ class McpServer:
         """Whether a call of its tools may reach a host."""
         return bool(self.url or self.network)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that a call of its tools may reach, as its configuration says; ``*`` is every one."""
+        return (urlsplit(self.url).hostname or "",) if self.url else self.network
+
     def fingerprint(self) -> str:
         """A hash of what it is, without the values of its variables and headers, which may be secrets."""
         said = {

@@ -66,7 +66,7 @@ class McpTool:
             parameters=declared.schema,
         )
         self.version = declared.version
-        self.traits = Traits(cost="network" if server.reaches else "process", origin=server.name)
+        self.traits = Traits(cost="network" if server.reaches else "process", hosts=server.hosts, origin=server.name)
 
     async def __call__(self, arguments: Mapping[str, Json], ctx: CallContext) -> ToolResult:
         """Have the server perform it.
