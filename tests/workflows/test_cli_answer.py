@@ -316,7 +316,7 @@ def test_the_roles_are_listed(antiphon: Antiphon) -> None:
     code, out, err = antiphon("roles", "--model", "critic=ollama/x")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert len(lines) == 13
+    assert len(lines) == 14
     (critic,) = [line for line in lines if line.startswith("critic")]
     assert critic.split()[1:4] == ["ollama/x", "built", "in"]
     assert "Finds what is wrong or missing" in critic

@@ -1,4 +1,4 @@
-"""Roles of model agents: what a Markdown file with front matter says, and the thirteen that ship with antiphon.
+"""Roles of model agents: what a Markdown file with front matter says, and the fourteen that ship with antiphon.
 
 `definition` is what a role says, `reading` makes one of a file that may come from anybody (`front_matter` is the YAML
 part of that), `library` finds the roles of a project. The built-in roles are the Markdown files beside this one.

@@ -28,6 +28,7 @@ BUILT_IN: Final = (
     "judge",
     "author",
     "reviewer",
+    "assessor",
 )
 """The roles that ship with antiphon, in the order they are listed."""
 FOLDERS: Final = ((".claude", "agents"), (".antiphon", "roles"))
