@@ -18,6 +18,8 @@ from typing import Final
 
 _MOST_CHARACTERS: Final = 1_000
 _STAR: Final = "*"
+_ANY_NAME: Final = "\x01"
+"""A name that no pattern spells out."""
 _CHARACTER: Final = re.compile(r"\\?(.)", re.DOTALL)
 _MEMBER: Final = re.compile(r"\\(?P<escaped>.)|\[:(?P<named>[^\]]*):\]|(?P<plain>[^\\])", re.DOTALL)
 _NAMED: Final = {
@@ -76,6 +78,19 @@ class Pattern:
                 return False
         return len(self.segments) in reached
 
+    def reaches_into(self, folder: Sequence[str]) -> bool:
+        """Whether something inside of a folder may be meant, or all of it; by its segments, none for the top."""
+        reached = self._skipping({0})
+        for name in folder:
+            reached = self._skipping(self._after(reached, name))
+            if not reached or len(self.segments) in reached:
+                return bool(reached)
+        return True
+
+    def covers(self, folder: Sequence[str]) -> bool:
+        """Whether everything inside of a folder is meant, each by itself: ``secrets/**``."""
+        return self.segments[-1] is None and self.matches([*folder, _ANY_NAME], folder=False)
+
     def _after(self, reached: Iterable[int], name: str) -> set[int]:
         after = set[int]()
         for place in reached:
@@ -115,6 +130,16 @@ class Patterns:
             if pattern.matches(segments, folder=folder):
                 return pattern.include
         return None
+
+    def may_mean_in(self, folder: str) -> bool:
+        """Whether there may be a file in a folder that is meant; "" for the top."""
+        segments = _bytewise(folder).split("/") if folder else []
+        for pattern in reversed(self.lines):
+            if pattern.include and pattern.reaches_into(segments):
+                return True
+            if not pattern.include and pattern.covers(segments):
+                return False
+        return False
 
     def means(self, path: str) -> bool:
         """Whether a file is meant, by itself or by a folder around it; the innermost that a line fits decides."""

@@ -10,6 +10,7 @@ from antiphon.engine import CallContext
 from antiphon.subagents.model.contract import Message, Model, ToolSpec
 from antiphon.subagents.prompt.compose import compose
 from antiphon.subagents.prompt.delimiting import written
+from antiphon.subagents.prompt.judged import judged
 from antiphon.subagents.prompt.passage import Passage
 from antiphon.subagents.prompt.recording import is_prompt, recorded, restored
 from antiphon.tracing import Json
@@ -61,7 +62,7 @@ async def opening(
         instructions=definition.instructions,
         frames=ctx.frames,
         task=task,
-        about=ctx.about if about is None else about,
+        about=judged(ctx) if about is None else about,
         covers=ctx.covers,
         retrieved=found,
         cache=model.can.caching,

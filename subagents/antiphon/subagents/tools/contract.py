@@ -39,6 +39,11 @@ class Traits:
         paths: names of its parameters that are paths in the workspace, for the policy and for whoever watches.
         works: it needs a workspace, and is not offered where the call has none.
         after: tools that must have succeeded on the present state of the workspace before this one may be called.
+        hosts: those that a call of it may reach, where that is known; without any, a tool that costs the network may
+            reach every host.
+        sees_all: a call may read every file of the workspace, whatever its arguments name.
+        narrows: of a folder that it is given it looks at no more than what the call may see, and says so
+            (`antiphon.subagents.workspace.files.View`).
         origin: who provides it: "" for antiphon, else for example an MCP server's name.
     """
 
@@ -46,6 +51,9 @@ class Traits:
     paths: tuple[str, ...] = ()
     works: bool = False
     after: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    sees_all: bool = False
+    narrows: bool = False
     origin: str = ""
 
 

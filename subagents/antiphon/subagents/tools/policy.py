@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from itertools import takewhile
 from typing import Final, Literal
 
 from antiphon.engine import UsageError
 from antiphon.subagents.ignore_patterns import Patterns
 from antiphon.subagents.tools.contract import Cost, Tool
+from antiphon.subagents.workspace.files.viewing import View
 from antiphon.tracing import Json
 
 Mode = Literal["auto", "ask", "deny"]
@@ -27,11 +27,11 @@ MODES: Final[Mapping[str, Mode]] = {"auto": "auto", "ask": "ask", "deny": "deny"
 _TOOL: Final = re.compile(r"[A-Za-z0-9_*?\[][A-Za-z0-9_*?\[\]!.-]{0,99}")
 _MOST_PATTERNS: Final = 100
 _MOST_SHOWN: Final = 200
+_FIELDS: Final = ("scope.tools", "scope.network", "scope.write", "scope.read")
 _ASKED_ABOUT: Final[tuple[Cost, ...]] = ("network",)
 """What is asked about where nobody says anything of it: it leaves the workspace."""
 _INSIDE: Final = "\x01"
 """A name that no pattern spells out, for what is inside of a folder."""
-_WILD: Final = re.compile(r"[*?\[\\]")
 
 
 def _is_root(path: str) -> bool:
@@ -89,24 +89,64 @@ class Scope:
     write: tuple[str, ...] | None = None
     network: tuple[str, ...] | None = None
 
-    def denies(self, tool: Tool, paths: Sequence[str] = ()) -> str:
-        """Why a call of a tool that names these paths leaves the scope; "" if it does not."""
+    def denies(self, tool: Tool, paths: Sequence[str] = (), folders: Sequence[str] = ()) -> str:
+        """Why a call of a tool that names these paths leaves the scope; "" if it does not.
+
+        Those that are folders are in it as well where some of one may be, if the tool looks at no more than that.
+        """
         name, cost = tool.spec.name, tool.traits.cost
         if self.tools is not None and not any(fnmatchcase(name, pattern) for pattern in self.tools):
             return f"scope.tools is {_listed(self.tools)}"
-        if self.network == () and cost == "network":
-            return "scope.network names no host"
+        if cost == "network" and (outside := self._unreachable(tool)):
+            return outside
+        if tool.traits.sees_all and self.read is not None and not _all(self.read):
+            return f"it may read every file of the workspace, and scope.read is {_listed(self.read)}"
         if self.write is not None and cost == "write":
             return _outside("write", self.write, paths)
         if self.read is not None and cost == "read" and tool.traits.works:
-            return _outside("read", self.read, paths)
+            return _outside("read", self.read, paths, folders if tool.traits.narrows else ())
         return ""
+
+    def denies_end(
+        self, tool: Tool, paths: Sequence[str], really: Callable[[str], str], folders: Sequence[str] = ()
+    ) -> str:
+        """The same of where links lead: that is outside, so it is not told."""
+        leads = next((path for path in paths if self.denies(tool, (really(path),), folders)), None)
+        if leads is None:
+            return ""
+        which, patterns = ("write", self.write) if tool.traits.cost == "write" else ("read", self.read)
+        return f"{leads[:_MOST_SHOWN]} leads to what is not in scope.{which} ({_listed(patterns or ())})"
+
+    def _unreachable(self, tool: Tool) -> str:
+        """Why a tool may reach a host that is not in the scope; "" if it may not."""
+        if self.network is None or _all(self.network):
+            return ""
+        if not self.network:
+            return "scope.network names no host"
+        hosts = tool.traits.hosts or ("*",)
+        strays = [host for host in hosts if not any(_is_host(host, pattern) for pattern in self.network)]
+        if not strays:
+            return ""
+        what = "it may reach every host" if strays[0] == "*" else f"it reaches {strays[0][:_MOST_SHOWN]}"
+        return f"{what}, and scope.network is {_listed(self.network)}"
 
     def hides(self, tool: Tool) -> bool:
         """Whether every call of a tool leaves the scope."""
         cost = tool.traits.cost
         nowhere = (cost == "write" and self.write == ()) or (cost == "read" and tool.traits.works and self.read == ())
-        return nowhere or bool(replace(self, read=None, write=None).denies(tool))
+        narrow = tool.traits.sees_all and self.read is not None and not _all(self.read)
+        return nowhere or narrow or bool(replace(self, read=None, write=None).denies(tool))
+
+    @property
+    def narrows(self) -> bool:
+        """Whether there is anything in the workspace that may not be read."""
+        return self.read is not None and not _all(self.read)
+
+    def shows(self, path: str, *, folder: bool = False) -> bool:
+        """Whether a file may be read, or whether some of a folder ("" for the top) may be."""
+        if self.read is None:
+            return True
+        return _may_show(self.read, path or ".") if folder else _patterns(self.read).means(path)
 
     @property
     def holds_writes(self) -> bool:
@@ -120,10 +160,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What becomes of one call of a tool: the mode, and who says so and why."""
+    """What becomes of one call of a tool: the mode, and who says so and why; `outside` is whose word denies it."""
 
     mode: Mode
     why: str = ""
+    outside: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,15 +199,17 @@ class Policy:
         name = tool.spec.name
         named = paths_of(tool, arguments) if self.rules or self.scopes else ()
         paths = tuple(dict.fromkeys((*named, *map(really, named))))
-        for scope in self.scopes:
-            if outside := scope.denies(tool, paths):
-                return Ruling("deny", f"outside of what the workflow may touch: {outside}")
         folders = [path for path in paths if tool.traits.cost == "read" and is_folder(path)]
+        for scope in self.scopes:
+            if outside := scope.denies(tool, named, folders) or scope.denies_end(tool, named, really, folders):
+                field = next((name for name in _FIELDS if name in outside), "scope")
+                return Ruling("deny", f"outside of what the workflow may touch: {outside}", field)
         fitting = [rule for rule in self.rules if rule.fits(name, paths, folders)]
         for mode in ("deny", "ask"):
             found = next((rule for rule in fitting if rule.mode == mode), None)
             if found is not None:
-                return Ruling(found.mode, f"the rule {found.source or found.tool}")
+                source = found.source or found.tool
+                return Ruling(found.mode, f"the rule {source}", source)
         if tool.traits.cost in _ASKED_ABOUT and not any(rule.mode == "auto" for rule in fitting):
             return Ruling("ask", "it reaches the network")
         return Ruling("auto")
@@ -177,6 +220,16 @@ class Policy:
         if any(rule.mode == "deny" and not rule.paths and rule.fits(name, ()) for rule in self.rules):
             return False
         return not any(scope.hides(tool) for scope in self.scopes)
+
+    def view(self, tool: Tool) -> View | None:
+        """What a tool that looks may see of a folder; None for all of it."""
+        scopes = [scope for scope in self.scopes if scope.narrows]
+        if not scopes or tool.traits.cost != "read":
+            return None
+        return View(
+            file=lambda path: all(scope.shows(path) for scope in scopes),
+            folder=lambda path: all(scope.shows(path, folder=True) for scope in scopes),
+        )
 
     def required(self, tool: Tool) -> tuple[str, ...]:
         """The tools that must have succeeded before this one is called."""
@@ -260,19 +313,22 @@ def _means(patterns: tuple[str, ...], path: str) -> bool:
 
 def _may_hold(patterns: tuple[str, ...], folder: str) -> bool:
     """Whether there may be something in a folder that patterns mean."""
-    return any(_may_lie_in(pattern, folder) for pattern in patterns if not pattern.startswith("!"))
+    return _patterns(patterns).may_mean_in("" if folder == "." else folder)
 
 
-def _may_lie_in(pattern: str, folder: str) -> bool:
-    if "/" not in pattern.rstrip("/"):
-        return True  # it means a name, wherever that is
-    fixed = list(takewhile(lambda segment: not _WILD.search(segment), pattern.strip("/").split("/")))
-    inside = [] if folder == "." else folder.split("/")
-    return all(one == other for one, other in zip(fixed, inside, strict=False))
+def _may_show(patterns: tuple[str, ...], folder: str) -> bool:
+    """The same of a folder of the workspace: there is nothing of it in one that is outside."""
+    return folder != ".." and not folder.startswith(("/", "../")) and _may_hold(patterns, folder)
 
 
 def _all(patterns: tuple[str, ...]) -> bool:
-    return any(pattern in ("**", "*", "/**", "/*") for pattern in patterns)
+    whole = any(pattern in ("**", "*", "/**", "/*") for pattern in patterns)
+    return whole and not any(pattern.startswith("!") for pattern in patterns)
+
+
+def _is_host(host: str, pattern: str) -> bool:
+    """Whether a pattern of a scope means a host; ``*`` as a host is every one, which only its like means."""
+    return fnmatchcase(host.lower(), pattern.lower()) if host != "*" else False
 
 
 @lru_cache(maxsize=256)
@@ -280,10 +336,11 @@ def _patterns(patterns: tuple[str, ...]) -> Patterns:
     return Patterns.of(patterns)
 
 
-def _outside(which: str, patterns: tuple[str, ...], paths: Sequence[str]) -> str:
+def _outside(which: str, patterns: tuple[str, ...], paths: Sequence[str], folders: Collection[str] = ()) -> str:
+    """Why some paths are outside; of `folders` it is enough that there may be something in them that is not."""
     if not patterns:
         return f"scope.{which} is empty"
-    strays = [path for path in paths if not _means(patterns, path)]
+    strays = [path for path in paths if not (_may_show if path in folders else _means)(patterns, path)]
     return f"{strays[0][:_MOST_SHOWN]} is not in scope.{which} ({_listed(patterns)})" if strays else ""
 
 

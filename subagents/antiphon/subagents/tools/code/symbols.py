@@ -17,6 +17,7 @@ from antiphon.subagents.workspace.files import PathRefused
 from antiphon.tracing import Json
 
 LOOKS: Final = Traits(cost="read", paths=("path",), works=True)
+_SEARCHES: Final = Traits(cost="read", paths=("path",), works=True, narrows=True)
 _DOCUMENTATION: Final = 2_000
 _OTHERS_SAID: Final = 10
 
@@ -43,7 +44,7 @@ def symbols_tool(installed: Installed) -> Tool:
             " is defined, installed packages included, and its documentation. Other languages: use grep."
         ),
         version="1",
-        traits=LOOKS,
+        traits=_SEARCHES,
     )
     async def symbols(
         name: Annotated[str, Field(max_length=200)] = "",

@@ -29,7 +29,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=1_000)]
         " unless `ignored` is true; .git always is."
     ),
     version="1",
-    traits=Traits(cost="read", paths=("path",), works=True),
+    traits=Traits(cost="read", paths=("path",), works=True, narrows=True),
 )
 async def glob(
     pattern: Pattern,

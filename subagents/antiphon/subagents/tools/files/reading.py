@@ -14,10 +14,11 @@ from antiphon.subagents.tools.files.showing import about, counted, shown_lines, 
 from antiphon.subagents.tools.files.working import between_files, files_of, in_thread
 from antiphon.subagents.tools.function import function_tool
 from antiphon.subagents.tools.paging import one_line, page
-from antiphon.subagents.workspace.files import MOST_BYTES, Entry, Files, NotText, Text, Walk
+from antiphon.subagents.workspace.files import MOST_BYTES, Entry, Files, NotText, Text, Walk, left_out
 from antiphon.subagents.workspace.files.names import is_git
 
 _LOOKS: Final = Traits(cost="read", paths=("path",), works=True)
+_LISTS: Final = Traits(cost="read", paths=("path",), works=True, narrows=True)
 _LOOKED_FOR_IN: Final = 5_000
 _NEAR: Final = 5
 
@@ -53,7 +54,7 @@ async def read(
         " bytes. Hidden and ignored names are included, .git is not. Use glob to look through folders."
     ),
     version="1",
-    traits=_LOOKS,
+    traits=_LISTS,
 )
 async def list_folder(
     path: Annotated[str, Field(description="a folder; empty for the top of the workspace")] = "",
@@ -93,10 +94,15 @@ def _similar(files: Files, path: str) -> str:
 
 
 def _list(files: Files, path: str, offset: int) -> str:
-    entries = [entry for entry in files.list(path) if not is_git(entry.name)]
+    here = files.where(path)
+    entries = [entry for entry in files.list(here) if not is_git(entry.name)]
     if not entries:
         return "(the folder is empty)"
-    return page([_entry(entry) for entry in entries], offset=offset, limit=500, what="names")
+    below = f"{here}/" if here else ""
+    shown = [one for entry in entries if (one := files.shown(f"{below}{entry.name}", entry)) is not None]
+    rows = [_entry(entry) for entry in shown]
+    said = page(rows, offset=offset, limit=500, what="names") if rows else "(nothing in it may be seen)"
+    return said + left_out(len(entries) - len(shown))
 
 
 def _entry(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from antiphon.subagents.tools.apart import Apart, Script, apart
 from antiphon.subagents.tools.contract import Misfit, Tool, ToolResult, Traits
 from antiphon.subagents.tools.files import ripgrep
 from antiphon.subagents.tools.files.finding import PathPattern
-from antiphon.subagents.tools.files.working import between_files
+from antiphon.subagents.tools.files.working import between_files, files_of
 from antiphon.subagents.tools.function import function_tool
 from antiphon.subagents.tools.paging import more, one_line, page, within
 from antiphon.subagents.workspace.contract import workspace_of
@@ -69,7 +69,7 @@ def grep_tool(seconds: float = SEARCH_SECONDS) -> Tool:
             " left out unless `ignored` is true; binary and very large files always are, and that is said."
         ),
         version="1",
-        traits=Traits(cost="read", paths=("path",), works=True),
+        traits=Traits(cost="read", paths=("path",), works=True, narrows=True),
     )
     async def grep(
         pattern: Annotated[str, Field(min_length=1, max_length=2_000)],
@@ -85,8 +85,7 @@ def grep_tool(seconds: float = SEARCH_SECONDS) -> Tool:
         ctx: CallContext,
     ) -> ToolResult:
         """Search files."""
-        workspace = workspace_of(ctx)
-        files = Files(workspace.root)
+        files = files_of(ctx)
         try:
             listed, left_out = await anyio.to_thread.run_sync(lambda: _listed(files, path, glob, ignored=ignored))
         except UsageError as error:

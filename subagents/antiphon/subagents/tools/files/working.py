@@ -10,12 +10,12 @@ import anyio.to_thread
 from antiphon.engine import CallContext, UsageError
 from antiphon.subagents.tools.contract import Misfit, ToolResult
 from antiphon.subagents.workspace.contract import workspace_of
-from antiphon.subagents.workspace.files import Files
+from antiphon.subagents.workspace.files import Files, present_view
 
 
 def files_of(ctx: CallContext) -> Files:
-    """The files of the workspace that a call works in. Raises `Misfit` where it has none."""
-    return Files(workspace_of(ctx).root)
+    """The files of the workspace that a call works in, as far as it may see them. Raises `Misfit` where it has none."""
+    return Files(workspace_of(ctx).root, present_view())
 
 
 def files_to_change(ctx: CallContext) -> Files:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -11,10 +13,17 @@ from antiphon.subagents.tools.contract import Misfit, ToolResult, Traits
 from antiphon.subagents.tools.function import function_tool
 from antiphon.subagents.tools.git.history import BASE, History, path_named
 from antiphon.subagents.tools.paging import page, visible
+from antiphon.subagents.workspace.contract import Change, Workspace
+from antiphon.subagents.workspace.files import left_out, present_view
 
 _LOOKS: Final = Traits(works=True)
 _LOOKS_AT_A_PATH: Final = Traits(works=True, paths=("path",))
 _LINES: Final = 400
+_AT_ONCE: Final = 500
+"""Paths that git is told at once."""
+_PART: Final = re.compile(r"^(?=diff --git )", re.MULTILINE)
+_LINK: Final = re.compile(r"^(?:index [0-9a-f.]+|(?:new|old|new file|deleted file) mode) 120000$", re.MULTILINE)
+"""In the head of one part of a patch: it is about a link, and what that says is a path."""
 _REVISION: Final = "'base' (the state in which the work began), HEAD, HEAD~1, a branch, or a commit id"
 _FORM: Final = "--format=%h %ad %an%x09%s"
 
@@ -33,12 +42,13 @@ async def git_status(offset: Offset = 0, *, ctx: CallContext) -> ToolResult:
     tip, base = await history.tip(), history.workspace.base.tree
     since = await history.tree_named("HEAD") if tip else base
     lines = [f"on branch {await history.branch()}, at {tip[:12] or 'no commit'}"]
-    changes = await history.workspace.changed(since)
-    lines += [f"{change.kind}: {change.path}" for change in changes] or ["nothing differs from the last commit"]
-    whole = await history.workspace.changed()
+    changes, hidden = _seen(await history.workspace.changed(since))
+    lines += [f"{change.kind}: {change.path}" for change in changes] or [_nothing("from the last commit", len(hidden))]
+    whole, more = _seen(await history.workspace.changed())
     if since != base:
         lines += [f"since the base: {change.kind}: {change.path}" for change in whole]
-    return ToolResult(page([visible(line) for line in lines], offset=offset, limit=_LINES))
+    said = page([visible(line) for line in lines], offset=offset, limit=_LINES)
+    return ToolResult(said + left_out(len(hidden | more)))
 
 
 @function_tool(
@@ -48,7 +58,7 @@ async def git_status(offset: Offset = 0, *, ctx: CallContext) -> ToolResult:
         " began) to the present files, or to another commit."
     ),
     version="1",
-    traits=Traits(works=True, paths=("paths",)),
+    traits=Traits(works=True, paths=("paths",), narrows=True),
 )
 async def git_diff(
     paths: Annotated[list[str] | None, Field(description="only these files or folders", max_length=500)] = None,
@@ -64,10 +74,39 @@ async def git_diff(
     named = [path_named(workspace, path) or "." for path in paths or ()]
     before = workspace.base.tree if since == BASE else await history.tree_named(since)
     after = await history.tree_named(until) if until else ""
-    patch = await workspace.diff(before, after, [path for path in named if path != "."])
+    patch, hidden = await _patch(workspace, before, after, [] if "." in named else named)
     if not patch:
-        return ToolResult("nothing differs")
-    return ToolResult(page(patch.splitlines(), offset=offset, limit=_LINES))
+        return ToolResult(_nothing("", hidden) + left_out(hidden))
+    return ToolResult(page(patch.splitlines(), offset=offset, limit=_LINES) + left_out(hidden))
+
+
+async def _patch(workspace: Workspace, before: str, after: str, named: Sequence[str]) -> tuple[str, int]:
+    """What differs in some files or folders, none for all, as far as it may be seen; and how many names may not."""
+    if present_view() is None:
+        return await workspace.diff(before, after, named), 0
+    changes = await workspace.changed(before, after)
+    meant = [one for one in changes if not named or any(f"{one.path}/".startswith(f"{path}/") for path in named)]
+    seen, hidden = _seen(meant)
+    _, anywhere = _seen(changes)
+    # To git a path is also all that is below it, where a file became a folder.
+    above = {"/".join(parts[:end]) for parts in (path.split("/") for path in anywhere) for end in range(1, len(parts))}
+    paths = [one.path for one in seen if one.path not in above]
+    pieces = [paths[place : place + _AT_ONCE] for place in range(0, len(paths), _AT_ONCE)]
+    patch = "".join([await workspace.diff(before, after, piece) for piece in pieces])
+    parts = _PART.split(patch)
+    shown = [part for part in parts if not _LINK.search(part.partition("\n@@")[0])]
+    return "".join(shown), len(hidden) + len(seen) - len(paths) + len(parts) - len(shown)
+
+
+def _seen(changes: Sequence[Change]) -> tuple[list[Change], set[str]]:
+    """Those that may be seen, and the names of the others."""
+    view = present_view()
+    seen = [one for one in changes if view is None or view.file(one.path)]
+    return seen, {one.path for one in changes} - {one.path for one in seen}
+
+
+def _nothing(since: str, hidden: int) -> str:
+    return " ".join(filter(None, ("nothing", "that may be seen" if hidden else "", "differs", since)))
 
 
 @function_tool(

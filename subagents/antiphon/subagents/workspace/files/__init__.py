@@ -9,6 +9,7 @@ from antiphon.subagents.workspace.files.content import Content, Entry
 from antiphon.subagents.workspace.files.files import MOST_BYTES, Files
 from antiphon.subagents.workspace.files.names import PathRefused, parts_of
 from antiphon.subagents.workspace.files.text import NotText, Text
+from antiphon.subagents.workspace.files.viewing import View, left_out, present_view, viewing
 from antiphon.subagents.workspace.files.walking import Found, Walk
 
 __all__ = [
@@ -22,6 +23,10 @@ __all__ = [
     "Put",
     "Remove",
     "Text",
+    "View",
     "Walk",
+    "left_out",
     "parts_of",
+    "present_view",
+    "viewing",
 ]

@@ -6,12 +6,14 @@ import os
 import stat
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from antiphon.subagents.workspace.files.changing import Change, Put, Remove, change_all
 from antiphon.subagents.workspace.files.content import Content, Entry, kind_of
 from antiphon.subagents.workspace.files.names import PathRefused, parts_of
+from antiphon.subagents.workspace.files.viewing import View
 from antiphon.subagents.workspace.files.way import Place, way_to
 
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -30,10 +32,12 @@ class Files:
 
     Args:
         root: the folder.
+        view: what of it is shown to whoever looks into folders; by default everything. Paths that are named are for
+            whoever rules on the call.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(os.path.realpath(root))
+    def __init__(self, root: Path, view: View | None = None) -> None:
+        self.root, self.view = Path(os.path.realpath(root)), view
 
     def named(self, path: str) -> str:
         """The path in normal form, below the root; "" for the root itself. Looks at no file.
@@ -88,6 +92,27 @@ class Files:
         """
         with self._found(path) as place:
             return sorted(_entries(place, path), key=lambda entry: entry.name)
+
+    def shown(self, path: str, entry: Entry) -> Entry | None:
+        """A name of a folder as the view shows it, None where it does not.
+
+        A link is shown where its end is as well, and says that and not the way to it.
+        """
+        view = self.view
+        if view is None:
+            return entry
+        if entry.kind == "folder":
+            return entry if view.folder(path) else None
+        if not view.file(path):
+            return None
+        if entry.kind != "link":
+            return entry
+        end = os.path.realpath(self.root / path)
+        real = os.path.relpath(end, self.root)
+        inside = real != ".." and not real.startswith("../")
+        top = "" if real == "." else real
+        shown = inside and (view.folder(top) if os.path.isdir(end) else view.file(top))
+        return replace(entry, target=real) if shown else None
 
     def change(self, changes: Sequence[Change]) -> None:
         """Make some changes, all or none: everything is checked before the first, and taken back when one fails.

@@ -12,6 +12,7 @@ from antiphon.subagents.prompt.files import IGNORE_FILES, NEVER
 from antiphon.subagents.workspace.files.content import Entry
 from antiphon.subagents.workspace.files.files import Files
 from antiphon.subagents.workspace.files.names import PathRefused, is_git, parts_of
+from antiphon.subagents.workspace.files.viewing import LEFT_OUT
 
 _MOST_NAMES: Final = 200_000
 _DEEPEST: Final = 60
@@ -37,7 +38,7 @@ def _go_on() -> None:
 
 @dataclass(slots=True)
 class Walk:
-    """A walk through the files of a workspace. Links are told and not followed.
+    """A walk through the files of a workspace, as far as its view shows them. Links are told and not followed.
 
     Attributes:
         files: where. ignored: files that ignore files leave out, and folders of tools (`.venv`, `node_modules`), too.
@@ -69,7 +70,8 @@ class Walk:
         if entry is None:
             raise PathRefused(path, "there is no such file or folder")
         if entry.kind != "folder":
-            yield Found(top, entry)
+            if self._shown(top, entry):
+                yield Found(top, entry)
             return
         yield from self._walk(top, layers)
 
@@ -83,7 +85,7 @@ class Walk:
             folders: list[tuple[str, tuple[_Layer, ...]]] = []
             for entry in entries:
                 path = f"{here}/{entry.name}" if here else entry.name
-                if not self._wanted(path, entry, ignoring):
+                if not self._wanted(path, entry, ignoring) or not self._shown(path, entry):
                     continue
                 if entry.kind == "folder":
                     folders.append((path, ignoring))
@@ -120,6 +122,12 @@ class Walk:
             return True
         folder = entry.kind == "folder"
         return not (folder and entry.name in NEVER) and not _ignored(path, layers, folder=folder)
+
+    def _shown(self, path: str, entry: Entry) -> bool:
+        shown = self.files.shown(path, entry) is not None
+        if not shown:
+            self.left_out[LEFT_OUT] += 1
+        return shown
 
     def _layers(self, here: str, names: set[str]) -> Iterator[_Layer]:
         if self.ignored:
