@@ -32,7 +32,7 @@ BORROWED = frozenset(
     }
 )  # fmt: skip
 # What reads Python calls the parts of a syntax tree as `ast` does.
-OF_SYNTAX = frozenset({"node", "nodes", "open_nodes", "handler"})
+OF_SYNTAX = frozenset({"node", "nodes", "open_nodes", "handler", "handlers"})
 MOST_LINES, MOST_FUNCTION_LINES = 400, 60
 _SEGMENT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -158,7 +158,8 @@ EXPORTS = {
     "antiphon.workflows.script": {
         "AgentFailure", "Amount", "CallContext", "CallFailed", "Critic", "InfrastructureError", "Outcome", "Outcomes",
         "Tally", "agent", "approve", "branch", "budget", "choose", "claims", "fail", "function_agent", "get", "log",
-        "now", "parallel", "phase", "pipeline", "put", "quorum", "race", "random", "step", "step_function",
+        "now", "parallel", "phase", "pipeline", "put", "quorum", "race", "random", "replan", "step",
+        "step_function",
         "synthesize", "workflow", "workspace_of",
     },
     "antiphon.workflows.cli": {"main"},
