@@ -155,7 +155,7 @@ async def test_no_path_outside_of_the_scopes_is_in_any_answer(scopes: Sequence[S
         (["nothing/**"], {"."}),
         ([], set[str]()),
     ],
-    ids=str,
+    ids=lambda one: " ".join(sorted(one)) or "nothing",
 )
 @pytest.mark.parametrize("tool", ["grep", "glob", "list", "symbols", "git_diff"])
 def test_a_folder_that_may_hold_something_in_scope_may_be_looked_into(
