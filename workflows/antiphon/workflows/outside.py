@@ -73,7 +73,7 @@ def _undeclared(sort: str, name: str, field: str, declared: Iterable[str]) -> Ou
     meant = f"did you mean {close[0]!r}? " if close else ""
     listed = ", ".join(known[:_LISTED]) + (", ..." if len(known) > _LISTED else "")
     reason = f"{sort} {name[:100]!r} is not in the manifest's {field} ({listed or 'it has none'})"
-    return Outside(f"{sort} {name[:100]!r}", field, f"{reason}; {meant or ''}{_remedy(sort, field)}")
+    return Outside(f"{sort} {name[:100]!r}", field, f"{reason}; {meant}{_remedy(sort, field)}")
 
 
 def _remedy(sort: str, field: str) -> str:
