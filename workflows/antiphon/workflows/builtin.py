@@ -71,21 +71,21 @@ async def _audit(again: Again) -> Bound:
 
 
 async def _fix(again: Again) -> Bound:
-    from antiphon.workflows.fix.launch import bind
+    from antiphon.workflows.fix.launch import Asked, prepare
 
-    return await bind(again.arguments, home=again.home, settings=again.settings, clients=again.clients)
+    return await prepare(Asked.of(again.arguments))
 
 
 async def _build(again: Again) -> Bound:
-    from antiphon.workflows.build.launch import bind
+    from antiphon.workflows.build.launch import Asked, prepare
 
-    return await bind(again.arguments, home=again.home, settings=again.settings, clients=again.clients)
+    return prepare(Asked.of(again.arguments))
 
 
 async def _plan(again: Again) -> Bound:
-    from antiphon.workflows.author.launch import bind
+    from antiphon.workflows.author.launch import Asked, prepare
 
-    return await bind(again.arguments, home=again.home, settings=again.settings, clients=again.clients)
+    return prepare(Asked.of(again.arguments))
 
 
 _BINDING: Mapping[str, Callable[[Again], Awaitable[Bound]]] = {

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from antiphon.engine import Run, RunResult, Settings, UsageError
+from antiphon.engine import Run, RunResult, UsageError
 from antiphon.subagents.roles.library import Roles
 from antiphon.tracing import Json
 from antiphon.workflows.author import workflow
@@ -28,7 +28,7 @@ from antiphon.workflows.loading import Loaded, load
 from antiphon.workflows.places import RunPlace
 
 if TYPE_CHECKING:
-    from antiphon.subagents.model.contract import ModelClient
+    pass
 
 BUILTIN: Final = "plan"
 ROUNDS: Final = 3
@@ -142,27 +142,6 @@ class Planning:
 
     async def close(self) -> None:
         """Nothing is held open here: the models are the run's."""
-
-
-async def bind(
-    arguments: Mapping[str, Any],
-    *,
-    home: Path,
-    settings: Settings | None = None,
-    clients: Mapping[str, ModelClient] | None = None,
-) -> Planning:
-    """Bind the making of a plan to what its run says it was asked.
-
-    Args:
-        arguments: of its workflow; a run may come from anybody.
-        home: where runs live.
-        settings: how it is performed; of no use here.
-        clients: ready clients of models; of no use here, as the models are the run's.
-
-    Raises:
-        UsageError: they are not the arguments of a plan, or what they ask cannot be done here.
-    """
-    return prepare(Asked.of(arguments))
 
 
 def begin(asked: Asked) -> Planning:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from antiphon.engine import Run, RunResult, Settings, UsageError
+from antiphon.engine import Run, RunResult, UsageError
 from antiphon.tracing import Json
 from antiphon.workflows.build import workflow
 from antiphon.workflows.build.deciding import DEPTH, MOST_DEPTH, MOST_ROUNDS, ROUNDS, most_agent_calls
@@ -21,7 +21,7 @@ from antiphon.workflows.loading import Loaded, load
 from antiphon.workflows.places import RunPlace
 
 if TYPE_CHECKING:
-    from antiphon.subagents.model.contract import ModelClient
+    pass
 
 BUILTIN: Final = "build"
 MOST_CHARACTERS: Final = 200_000
@@ -85,27 +85,6 @@ class Build:
 
     async def close(self) -> None:
         """Nothing is held open here: the models are the run's."""
-
-
-async def bind(
-    arguments: Mapping[str, Any],
-    *,
-    home: Path,
-    settings: Settings | None = None,
-    clients: Mapping[str, ModelClient] | None = None,
-) -> Build:
-    """Bind the build to what its run says it was asked.
-
-    Args:
-        arguments: of its workflow; a run may come from anybody.
-        home: where runs live.
-        settings: how it is performed; of no use here.
-        clients: ready clients of models; of no use here, as the models are the run's.
-
-    Raises:
-        UsageError: they are not the arguments of a build, or what they ask cannot be done here.
-    """
-    return prepare(Asked.of(arguments))
 
 
 def prepare(asked: Asked) -> Build:

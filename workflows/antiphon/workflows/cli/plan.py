@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 import click
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from antiphon.workflows.model_roles import ModelsAsked
 
 ROLES: Final = ("author", "assessor")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class PerformingGiven(TypedDict):
@@ -47,21 +49,35 @@ class Given(PerformingGiven):
     name: str | None
 
 
+_PLANNING = (
+    click.option(
+        "--rounds",
+        type=click.IntRange(0, 10),
+        default=3,
+        metavar="N",
+        help="How often a script is sent back with reasons at most; 3 unless said.",
+    ),
+    click.option(
+        "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Another number, another variation."
+    ),
+    click.option("--budget", metavar="AMOUNT", help="Use no more than this to make the plan: 1usd."),
+    click.option("--max-agents", type=click.IntRange(min=1), metavar="N", help="Ask no more than this many subagents."),
+    click.option("--deadline", metavar="TIME", help="Pause after this: 10m."),
+)
+
+
+def planning_options(command: F) -> F:
+    """How the making of a plan is bounded, alike for a first plan and for a further version."""
+    for option in reversed(_PLANNING):
+        command = option(command)
+    return command
+
+
 @click.command(name="plan", short_help="Have the orchestration for a task written, and checked.")
 @click.argument("task")
 @click.option("--path", type=click.Path(), help="The folder that it is about; unless said, the project around here.")
 @click.option("--name", metavar="NAME", help="What the plan is called; unless said, the first words of the task.")
-@click.option(
-    "--rounds",
-    type=click.IntRange(0, 10),
-    default=3,
-    metavar="N",
-    help="How often a script is sent back with reasons at most; 3 unless said.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Another number, another variation.")
-@click.option("--budget", metavar="AMOUNT", help="Use no more than this to make the plan: 1usd.")
-@click.option("--max-agents", type=click.IntRange(min=1), metavar="N", help="Ask no more than this many subagents.")
-@click.option("--deadline", metavar="TIME", help="Pause after this: 10m.")
+@planning_options
 @click.option("--yes", is_flag=True, help="Begin without asking, whatever it may cost.")
 @model_options
 @runs_dir_option

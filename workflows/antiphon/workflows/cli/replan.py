@@ -9,7 +9,7 @@ import click
 
 from antiphon.workflows.cli.model_options import model_options
 from antiphon.workflows.cli.options import json_option, performing_options, run_argument, runs_dir_option
-from antiphon.workflows.cli.plan import PerformingGiven
+from antiphon.workflows.cli.plan import PerformingGiven, planning_options
 
 if TYPE_CHECKING:
     from antiphon.workflows.author.finished import Finished
@@ -39,17 +39,7 @@ class Given(PerformingGiven):
     metavar="N",
     help="How many versions there may be below one task; 3 unless said.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(0, 10),
-    default=3,
-    metavar="N",
-    help="How often a script is sent back with reasons at most; 3 unless said.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Another number, another variation.")
-@click.option("--budget", metavar="AMOUNT", help="Use no more than this to make the plan: 1usd.")
-@click.option("--max-agents", type=click.IntRange(min=1), metavar="N", help="Ask no more than this many subagents.")
-@click.option("--deadline", metavar="TIME", help="Pause after this: 10m.")
+@planning_options
 @click.option("--trust", is_flag=True, help="Plan a run again that was not made here.")
 @click.option("--yes", is_flag=True, help="Begin without asking, whatever it may cost.")
 @model_options

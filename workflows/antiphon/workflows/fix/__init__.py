@@ -7,7 +7,7 @@
 - `launch.py` binds it to a project and to what a person asked for; `report.py` writes what came of it.
 """
 
-from antiphon.workflows.fix.launch import Asked, Fix, bind, prepare
+from antiphon.workflows.fix.launch import Asked, Fix, prepare
 from antiphon.workflows.fix.results import FixResult, TryResult
 
-__all__ = ["Asked", "Fix", "FixResult", "TryResult", "bind", "prepare"]
+__all__ = ["Asked", "Fix", "FixResult", "TryResult", "prepare"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio.to_thread
 from pydantic import ValidationError
 
-from antiphon.engine import Run, RunResult, Settings, UsageError
+from antiphon.engine import Run, RunResult, UsageError
 from antiphon.subagents.roles.library import Roles
 from antiphon.tracing import Json
 from antiphon.workflows.crafting.asked import CraftAsked
@@ -25,7 +25,7 @@ from antiphon.workflows.loading import Loaded, load
 from antiphon.workflows.places import RunPlace
 
 if TYPE_CHECKING:
-    from antiphon.subagents.model.contract import ModelClient
+    pass
 
 BUILTIN: Final = "fix"
 MOST_TRIES: Final = 8
@@ -134,34 +134,13 @@ def result_in(state: Mapping[str, Any]) -> FixResult | None:
 
 
 async def prepare(asked: Asked) -> Fix:
-    """Bind the workflow to what was asked, before anything starts.
+    """Bind the workflow to what was asked, before anything starts; also again, for a run that began earlier.
 
     Raises:
         UsageError: something that was asked for does not exist here.
     """
     asked.check()
     return Fix(asked, _bounded(await anyio.to_thread.run_sync(_loaded, asked), asked))
-
-
-async def bind(
-    arguments: Mapping[str, Any],
-    *,
-    home: Path,
-    settings: Settings | None = None,
-    clients: Mapping[str, ModelClient] | None = None,
-) -> Fix:
-    """Bind a run that began earlier to what it was asked.
-
-    Args:
-        arguments: of the run, which may come from anybody.
-        home: where runs live. settings, clients: the run's own; nothing here needs them.
-        settings: see `home`.
-        clients: see `home`.
-
-    Raises:
-        UsageError: the arguments are not those of a fix, or what they ask for is not there any more.
-    """
-    return await prepare(Asked.of(arguments))
 
 
 def _loaded(asked: Asked) -> Loaded:
