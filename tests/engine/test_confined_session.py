@@ -20,7 +20,7 @@ from antiphon.engine.script.runtime import Death, GuestDied, GuestLimits, Progra
 from antiphon.engine.testing import AnsweringCalls, MemoryRun, memory_run
 
 pytestmark = pytest.mark.anyio
-LIMITS = GuestLimits(grace_seconds=0.1, turn_seconds=60.0, output_bytes=40, sent_bytes=20_000)
+LIMITS = GuestLimits(grace_seconds=10.0, turn_seconds=60.0, output_bytes=40, sent_bytes=20_000)
 ON_A_CLOCK_THAT_JUMPS = pytest.mark.parametrize("anyio_backend", ["virtual"], indirect=True)
 """For what takes longer than a turn of a guest."""
 
@@ -268,6 +268,7 @@ async def test_a_branch_that_is_cancelled_is_told_so_and_waited_for() -> None:
     assert sorted(map(str, calls.performed)) == ["late", "never"]
 
 
+@ON_A_CLOCK_THAT_JUMPS
 async def test_a_guest_that_stays_in_a_cancelled_branch_is_ended() -> None:
     async def speak(guest: SpokenGuest) -> None:
         items = [{"call": agent("late")}, {"coroutine": True}]
@@ -367,6 +368,7 @@ async def test_a_script_cancelled_from_outside_ends_as_cancelled() -> None:
     assert ended["main/0/0"] == "cancelled"
 
 
+@ON_A_CLOCK_THAT_JUMPS
 async def test_a_deadline_ends_a_guest_that_says_nothing() -> None:
     async def speak(_guest: SpokenGuest) -> None:
         await anyio.sleep_forever()
@@ -536,6 +538,20 @@ async def test_a_guest_that_sends_more_than_it_may_is_ended() -> None:
 
     death = await death_of(speak)
     assert death.category == "frames"
+
+
+@ON_A_CLOCK_THAT_JUMPS
+async def test_nobody_waits_for_a_guest_that_died() -> None:
+    async def speak(guest: SpokenGuest) -> None:
+        items = [{"coroutine": True}] * 2
+        guest.tell("fan", group=1, construct="parallel", options={}, items=items, asks=[])
+        here = [(await guest.ask("begin", group=1, index=index))["value"]["at"] for index in range(2)]
+        guest.tell("pulled", here[0], group=9, item=None)  # which nobody asked for
+        await anyio.sleep_forever()
+
+    begun = anyio.current_time()
+    assert (await death_of(speak)).category == "protocol"
+    assert anyio.current_time() == begun  # by this clock, nothing was waited for
 
 
 async def test_a_guest_that_leaves_without_a_word_has_crashed() -> None:

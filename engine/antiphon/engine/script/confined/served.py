@@ -78,6 +78,10 @@ class Served:
             raise ScriptRaised("the script ended itself, by an exception that is none of its own to raise")
         return ended.value
 
+    def hears_no_more(self) -> None:
+        """Nothing will arrive here; what did is still there."""
+        self._arriving.close()
+
     def close(self) -> None:
         """Nothing is served here any more."""
         self._arriving.close()

@@ -87,6 +87,11 @@ class Session:
 
     # --- what arrives ---------------------------------------------------------------------------------------------
 
+    def died(self) -> None:
+        """The guest is no more: nobody need wait for a word of it."""
+        for here in self._served.values():
+            here.hears_no_more()
+
     @property
     def works(self) -> bool:
         """Whether the host itself has something to do for the guest; a person who thinks about a question is slow."""
@@ -223,7 +228,8 @@ class Session:
                     await self._perform(here, frame)
                 case _:
                     await self._end("it ended a branch, or gave an item, out of turn")
-        raise AssertionError("a branch is closed by whoever serves it")
+        await anyio.sleep_forever()  # the guest died, and whoever reads from it cancels all that serves it
+        raise AssertionError("unreachable")
 
     async def _end(self, reason: str) -> NoReturn:
         """End the guest for what it sent."""

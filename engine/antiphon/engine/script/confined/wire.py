@@ -23,6 +23,10 @@ class Serving(Protocol):
         """Take a frame. Raises `GuestDied` for what no guest sends."""
         ...
 
+    def died(self) -> None:
+        """The guest is no more: nobody need wait for a word of it."""
+        ...
+
     @property
     def works(self) -> bool:
         """Whether the host itself has something to do for the guest: then that may wait as long as it likes."""
@@ -96,6 +100,9 @@ class Wire:
     async def end(self, death: GuestDied) -> GuestDied:
         """End the guest; how it died first, to be raised where that is wanted."""
         self._death = self._death or death
+        if not self.is_dead:
+            self.is_dead = True
+            self._serving.died()
         with anyio.CancelScope(shield=True), anyio.move_on_after(self._limits.grace_seconds):
             await self._guest.kill(self._death.reason)
         return self._death
@@ -109,7 +116,6 @@ class Wire:
                 if not self._serving.is_over:
                     raise GuestDied("crashed", "it ended before it had said what its script came to")
             except GuestDied as error:
-                self.is_dead = True
                 death = await self.end(error)
                 if not self._serving.is_cancelled:
                     raise death from None
