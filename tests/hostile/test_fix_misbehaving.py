@@ -383,6 +383,7 @@ def obeying(orders: Sequence[Completion], then: Sequence[Move]) -> Sequence[Move
     return [move]
 
 
+@pytest.mark.long
 def test_orders_in_a_source_file_reach_nothing(typed: Typed, case: Case, tmp_path: Path) -> None:
     home = tmp_path / "home"
     place(home, ".ssh/id_rsa", "PRIVATE-KEY-OF-ANN")
@@ -448,6 +449,7 @@ AWS = "AKIA" + "Q3EGRVLK7WUTZ5XN"
 TOKEN = "ghp_" + "f3Jq9Xw2Lk7Vb5Nc8Rt1Ys6Zd4Gh0Pm3Qa2W"
 
 
+@pytest.mark.long
 def test_secrets_of_the_tree_are_not_kept(typed: Typed, case: Case, tmp_path: Path) -> None:
     project = case.write(tmp_path / "project")
     place(project, ".env", f"AWS_ACCESS_KEY_ID={AWS}\n")

@@ -200,6 +200,7 @@ time.sleep(30)
     assert (await run(sandbox, code, ProcessLimits())).excess == "scratch"
 
 
+@pytest.mark.long
 async def test_very_many_files_are_too_many(sandbox: Sandbox) -> None:
     if sandbox.name == "bubblewrap":
         pytest.skip("they are in memory of its own, and vanish with it at once")

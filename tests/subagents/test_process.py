@@ -225,6 +225,7 @@ def test_a_child_dies_when_antiphon_is_killed(backend: str, fifo: Path) -> None:
 
 
 @LINUX
+@pytest.mark.long
 def test_a_child_outlives_the_idle_time_of_threads() -> None:
     """Trio's threads expire after 10 s without work; a parent-death signal tied to one would kill the child then."""
 

@@ -205,6 +205,7 @@ async def test_a_link_out_of_the_tree_is_a_gap(tree: Tree, tmp_path: Path) -> No
     assert gaps(ended) == {"link.py": {"a symbolic link out of the tree, not followed"}}
 
 
+@pytest.mark.long
 async def test_after_an_edit_only_the_shards_of_that_file_are_performed_again(tree: Tree, tmp_path: Path) -> None:
     root = tree({f"m{n:02}/code.py": f"import os\n\n\ndef f{n}(x):\n    return eval(x)\n" for n in range(16)})
     first = await audit(root, tmp_path / "run")
