@@ -87,7 +87,14 @@ def _replan(_here: Branch, frame: NowFrame) -> None:
 def _claims(here: Branch, frame: NowFrame) -> Json:
     here.run.check()
     of = None if frame.of is None else Outcomes[Any]([Outcome(path=path) for path in frame.of])
-    return shown(_host(here, "claims")(here, of, frame.phase, frame.status))
+    found: Sequence[object] = _host(here, "claims")(here, of, frame.phase, frame.status)
+    return [{"fields": shown(claim), "content": _content(claim)} for claim in found]
+
+
+def _content(claim: object) -> Json:
+    """What a record says, as records are written; None where that is all of its fields."""
+    own = getattr(claim, "to_json", None)
+    return cast("Json", own()) if callable(own) else None
 
 
 def _synthesize(here: Branch, frame: NowFrame) -> Json:

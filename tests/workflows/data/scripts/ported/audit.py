@@ -57,11 +57,6 @@ def rounds(findings):
     return [*cut, (units, taken)] if units else cut
 
 
-def content(finding):
-    """What a finding says, without what it is called."""
-    return {name: finding[name] for name in finding if name != "id"}
-
-
 async def main(path: str):
     phase("survey")
     cut = await agent(f"Survey {path} and cut it into shards", role="surveyor")
@@ -82,7 +77,7 @@ async def main(path: str):
             f"Look again at {len(taken)} findings in {len(units)} files",
             role="second-look",
             covers=units,
-            context=[{"findings": [content(finding) for finding in taken]}],
+            context=[{"findings": [finding.to_json() for finding in taken]}],
         )
         for units, taken in rounds(found)
     )

@@ -64,10 +64,15 @@ def _a_at_once(do, fields):
 class Record:
     """Something the host knows, such as a claim: its fields are attributes, and can be had by name too."""
 
-    def __init__(self, fields):
+    def __init__(self, fields, content=None):
         self._fields = fields
+        self._content = fields if content is None else content
         for name in fields:
             setattr(self, name, _a_shown(fields[name]))
+
+    def to_json(self):
+        """Its content, as records are written: without what it is called, and without fields at their default."""
+        return self._content
 
     def __getitem__(self, name):
         return _a_shown(self._fields[name])
@@ -96,7 +101,7 @@ def _a_plain(value, what):
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, Record):
-        return value._fields
+        return value.to_json()
     if isinstance(value, (list, tuple)):
         return [_a_plain(one, what) for one in value]
     if isinstance(value, dict):
@@ -117,7 +122,7 @@ def _a_kept(value):
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, Record):
-        return value._fields
+        return value.to_json()
     if isinstance(value, dict):
         return {str(name): _a_kept(value[name]) for name in value}
     if isinstance(value, (list, tuple)):

@@ -63,7 +63,7 @@ def _a_paths(of):
 
 def claims(of=None, *, phase=None, status=None):
     found = _a_at_once("claims", {"of": _a_paths(of), "phase": phase, "status": status})
-    return [Record(fields) for fields in found]
+    return [Record(each["fields"], each["content"]) for each in found]
 
 
 def synthesize(*, planned=()):
