@@ -325,6 +325,7 @@ def test_the_guide_names_every_role_and_what_a_script_may_use() -> None:
     assert {name for name in GIVEN if name not in text} <= {"CallFailed"}
 
 
+@pytest.mark.checkout
 def test_the_guide_names_no_tool_or_step_that_there_is_not() -> None:
     tools, steps = (re.findall(r"`([a-z_]+)`", guide().partition(said)[2].partition(".")[0]) for said in TOOLS_NAMED)
     shown = (Path(__file__).parents[2] / "docs" / "tools.md").read_text("utf-8")
