@@ -121,7 +121,6 @@ class Group:
         """The planned branches, as the engine's fan-out takes them."""
         if "source" in self.frame.asks:
             return self._source()
-        self._read = len(self.frame.items)
         return [self.item(index, asked) for index, asked in enumerate(self.frame.items)]
 
     def item(self, index: int, asked: ItemAsked) -> Item:

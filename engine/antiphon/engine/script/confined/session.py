@@ -140,13 +140,12 @@ class Session:
         if frame.group in self._groups:
             raise GuestDied("protocol", "it used the number of a fan-out twice")
 
-        async def work(branch: Branch, place: Local, beginning: int) -> Any:
-            return await self._item(branch, place, beginning)
-
         async def pulled() -> ItemAsked | None:
             return await self._pulled(here, frame.group)
 
-        self._groups[frame.group] = Group(frame, post=self._wire.post, work=work, pulled=pulled, version=self._version)
+        self._groups[frame.group] = Group(
+            frame, post=self._wire.post, work=self._item, pulled=pulled, version=self._version
+        )
 
     def _begins(self, frame: BeginFrame) -> None:
         group = self._groups.get(frame.group)
